@@ -1,0 +1,95 @@
+/** What a lane needs; `J` is a job as the control plane hands it out. */
+export interface LaneNeeds<J> {
+  slots: number;
+  /** One open question to the control plane: a job, or undefined when the abort took effect. May return a job even after the abort: it must be run. */
+  acquire(signal: AbortSignal): Promise<J | undefined>;
+  /** Runs one job to its end, in words: never throws for what a job does. */
+  run(job: J, slot: number, signals: JobSignals): Promise<void>;
+  /** Called before the first acquire, and after each job: work that must not wait for the next job (a warm worker). */
+  prepare?(): void;
+}
+
+/** How a running job is told to end: `stop` interrupts it and reports it with its state, `kill` ends it now. */
+export interface JobSignals {
+  stop: AbortSignal;
+  kill: AbortSignal;
+}
+
+/** The ladder, one rung per signal (spec/02 §4.4, 02#60). */
+export type LanePhase = "running" | "draining" | "stopping" | "killed";
+const rungs: readonly LanePhase[] = ["running", "draining", "stopping", "killed"];
+
+/**
+ * One identity on one connection with k slots (spec/02 §1.5). Each free slot keeps one acquire open.
+ *
+ *  - running: free slots ask for jobs
+ *  - draining: nobody asks; jobs go on to their end
+ *  - stopping: running jobs are interrupted and reported with state
+ *  - killed: running jobs are ended now
+ *
+ * Phases only go down this list. `run` returns when every slot has ended.
+ */
+export class Lane<J> {
+  readonly #drain = new AbortController();
+  readonly #stop = new AbortController();
+  readonly #kill = new AbortController();
+  readonly #needs: LaneNeeds<J>;
+  #phase: LanePhase = "running";
+  #busy = 0;
+
+  constructor(needs: LaneNeeds<J>) {
+    this.#needs = needs;
+  }
+
+  get phase(): LanePhase {
+    return this.#phase;
+  }
+
+  /** Jobs that run now. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** Goes down to this rung, through those above it; going up is ignored. */
+  descend(phase: LanePhase): void {
+    const target = rungs.indexOf(phase);
+    if (target <= rungs.indexOf(this.#phase)) return;
+    this.#phase = phase;
+    if (target >= 1) this.#drain.abort(new Error("draining: no new jobs"));
+    if (target >= 2) this.#stop.abort(new Error("the agent was told to stop"));
+    if (target >= 3) this.#kill.abort(new Error("the agent was told to end now"));
+  }
+
+  /** Runs all slots until the lane has drained; rejects with the first error that is not a job's. */
+  async run(): Promise<void> {
+    this.#needs.prepare?.();
+    const slots = Array.from({ length: this.#needs.slots }, (_, index) => this.#slot(index + 1));
+    try {
+      await Promise.all(slots);
+    } catch (error) {
+      this.descend("draining");
+      await Promise.allSettled(slots);
+      throw error;
+    }
+  }
+
+  async #slot(slot: number): Promise<void> {
+    while (!this.#drain.signal.aborted) {
+      const job = await this.#needs.acquire(this.#drain.signal);
+      if (job === undefined) continue;
+      this.#busy++;
+      try {
+        await this.#needs.run(job, slot, { stop: this.#stop.signal, kill: this.#kill.signal });
+      } finally {
+        this.#busy--;
+      }
+      this.#needs.prepare?.();
+    }
+  }
+}
+
+/** The rung that a signal leads to: SIGTERM and SIGHUP drain, SIGINT stops, and each further one goes a rung down (02#60). */
+export function nextPhase(phase: LanePhase, signal: "SIGTERM" | "SIGHUP" | "SIGINT"): LanePhase {
+  if (phase === "running") return signal === "SIGINT" ? "stopping" : "draining";
+  return rungs[Math.min(rungs.indexOf(phase) + 1, rungs.length - 1)] ?? "killed";
+}

@@ -1,0 +1,63 @@
+import { Command, CommanderError } from "commander";
+import { exitCode, OperatorError, type ExitCode } from "../kit/errors.ts";
+import { errorLines, terminalOf } from "./terminal.ts";
+import { version } from "./version.ts";
+
+/** Commands are loaded when they are called: the heavy packages of one cost another nothing. */
+const commands: Record<string, () => Promise<Command>> = {
+  start: async () => (await import("./commands/start.ts")).startCommand(),
+  run: async () => (await import("./commands/run.ts")).runCommand(),
+  demo: async () => (await import("./commands/run.ts")).demoCommand(),
+  plane: async () => (await import("./commands/plane.ts")).planeCommand(),
+  inspect: async () => (await import("./commands/inspect.ts")).inspectCommand(),
+  worker: async () => (await import("./commands/worker.ts")).workerCommand(),
+};
+const hidden = new Set(["demo", "worker"]);
+
+/** Runs one command line and answers the exit code. */
+export async function main(argv: readonly string[]): Promise<ExitCode | number> {
+  const terminal = terminalOf(process.stderr, process.env);
+  try {
+    await (await program(argv)).parseAsync([...argv], { from: "user" });
+    return Number(process.exitCode ?? exitCode.ok);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    if (error instanceof OperatorError) {
+      for (const line of errorLines(error, terminal)) terminal.write(line);
+      return error.exit;
+    }
+    terminal.write(`error: this is a bug in Outpost ${version}: please report it with the lines below`);
+    terminal.write(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return exitCode.bug;
+  }
+}
+
+async function program(argv: readonly string[]): Promise<Command> {
+  const root = new Command("outpost")
+    .description("Isolated provisioner agent for Coder: runs Terraform jobs next to your cloud credentials, and never loses the state.")
+    .version(version, "-V, --version", "print the version")
+    .exitOverride()
+    .showHelpAfterError("try: outpost --help")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  outpost run ./my-template                    a template's whole life, here, with an embedded control plane
+  outpost start --url https://coder.example.com    connect an organization (key in CODER_PROVISIONER_DAEMON_KEY)
+  outpost plane                                a control plane to play with`,
+    );
+  const wanted = argv.find((word) => !word.startsWith("-"));
+  const names = wanted !== undefined && wanted in commands ? [wanted] : Object.keys(commands);
+  for (const name of names) {
+    const command = await commands[name]?.();
+    if (command) root.addCommand(inherit(command), { hidden: hidden.has(name) });
+  }
+  return root;
+}
+
+/** Every command of the tree reports usage errors the same way: by throwing, never by ending the process. */
+function inherit(command: Command): Command {
+  command.exitOverride().showHelpAfterError(`try: outpost ${command.name()} --help`);
+  for (const child of command.commands) inherit(child);
+  return command;
+}

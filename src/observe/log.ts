@@ -1,0 +1,45 @@
+import pino from "pino";
+
+export type Level = "debug" | "info" | "warn" | "error";
+export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The agent's own log. `logger` says which part speaks: link, job, lane. */
+export interface Log {
+  write(level: Level, logger: string, message: string, fields?: Fields): void;
+}
+
+const rank: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** JSON, one line each: keys ts, level, msg, logger_names, fields. */
+export function jsonLog(write: (line: string) => void, least: Level): Log {
+  const out = pino(
+    {
+      level: least,
+      base: null,
+      messageKey: "msg",
+      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+    },
+    { write: (line: string) => write(line.trimEnd()) },
+  );
+  return {
+    write: (level, logger, message, fields = {}) => out[level]({ logger_names: logger ? [logger] : [], fields }, message),
+  };
+}
+
+/** For people: time, level, who, what, fields. */
+export function humanLog(write: (line: string) => void, least: Level, now: () => number): Log {
+  return {
+    write: (level, logger, message, fields = {}) => {
+      if (rank[level] < rank[least]) return;
+      const time = new Date(now()).toTimeString().slice(0, 8);
+      const details = Object.entries(fields).flatMap(([key, value]) => (value === undefined || value === "" ? [] : [`${key}=${quote(value)}`]));
+      write([time, level.padEnd(5), logger.padEnd(5), message, ...details].join(" "));
+    },
+  };
+}
+
+function quote(value: string | number | boolean): string {
+  const text = String(value);
+  return /^[\w.:/@+-]*$/.test(text) ? text : JSON.stringify(text);
+}
