@@ -55,11 +55,12 @@ export function splitFile(bytes: Uint8Array): SplitFile {
  *  - complete: all announced pieces have come, size and SHA-256 match; anything more is a violation
  */
 export class FileAssembler {
-  #header: { hash: Buffer; size: number; chunks: number } | undefined;
-  /** Grows with what arrives, so that an announced 100 MiB costs nothing by itself. */
-  readonly #pieces: Uint8Array[] = [];
-  #received = 0;
-  #file: Uint8Array | undefined;
+  #header: { hash: Buffer; size: number; chunks: number; file: Buffer } | undefined;
+  /** Grows with the pieces, so that no moment hashes the whole file at once. */
+  readonly #sha256 = createHash("sha256");
+  #pieces = 0;
+  #bytes = 0;
+  #complete = false;
 
   /** Takes the header. An empty file is complete with it. */
   begin(header: FileHeader): void {
@@ -70,50 +71,49 @@ export class FileAssembler {
       throw violation(`a size of ${fileSize} bytes`, `0 to ${limits.fileBytes}`);
     }
     const size = Number(fileSize);
-    if (chunks < 0 || chunks > pieceCount(size)) {
-      throw violation(`${chunks} pieces for ${size} bytes`, `0 to ${pieceCount(size)}`);
-    }
-    this.#header = { hash: Buffer.from(dataHash), size, chunks };
-    if (chunks === 0) this.#complete();
+    // The reference receiver only refuses more; with fewer the file can't be whole (01#100).
+    if (chunks !== pieceCount(size)) throw violation(`${chunks} pieces for ${size} bytes`, `${pieceCount(size)}`);
+    // Zero pages: an announced 100 MiB costs no memory until its bytes come.
+    this.#header = { hash: Buffer.from(dataHash), size, chunks, file: Buffer.alloc(size) };
+    if (chunks === 0) this.#check();
   }
 
   /** Takes the next piece; its bytes are copied. */
   add(piece: FilePiece): void {
     if (!this.#header) throw violation("a piece", "a header first");
-    const { hash, size, chunks } = this.#header;
-    const index = this.#pieces.length;
-    if (index >= chunks) throw violation(`piece ${piece.pieceIndex}`, `no more than the ${chunks} announced`);
-    if (piece.pieceIndex !== index) throw violation(`piece ${piece.pieceIndex}`, `piece ${index}`);
-    if (!hash.equals(piece.fullDataHash)) throw violation(`piece ${index} of another file`, "the hash of the header");
-    this.#received += piece.data.length;
-    if (this.#received > size) throw violation(`${this.#received} bytes`, `no more than the ${size} announced`);
-    this.#pieces.push(piece.data.slice());
-    if (this.#pieces.length === chunks) this.#complete();
+    const { hash, size, chunks, file } = this.#header;
+    const { data, fullDataHash, pieceIndex } = piece;
+    if (this.#pieces >= chunks) throw violation(`piece ${pieceIndex}`, `no more than the ${chunks} announced`);
+    if (pieceIndex !== this.#pieces) throw violation(`piece ${pieceIndex}`, `piece ${this.#pieces}`);
+    if (!hash.equals(fullDataHash)) throw violation(`piece ${pieceIndex} of another file`, "the hash of the header");
+    const end = this.#bytes + data.length;
+    if (end > size) throw violation(`${end} bytes`, `no more than the ${size} announced`);
+    file.set(data, this.#bytes);
+    this.#sha256.update(data);
+    this.#bytes = end;
+    this.#pieces++;
+    if (this.#pieces === chunks) this.#check();
   }
 
   /** True once all announced pieces have come and the file is whole. */
   get complete(): boolean {
-    return this.#file !== undefined;
+    return this.#complete;
   }
 
   /** The whole file, at the end of the stream; a stream that ended early is a violation. */
   finish(): Uint8Array {
-    if (this.#file) return this.#file;
     if (!this.#header) throw violation("the end of the stream", "a header first");
-    const { size, chunks } = this.#header;
-    throw violation(
-      `the end of the stream after ${this.#pieces.length} pieces, ${this.#received} bytes`,
-      `${chunks} pieces, ${size} bytes`,
-    );
+    const { size, chunks, file } = this.#header;
+    if (this.#complete) return file;
+    const got = `the end of the stream after ${this.#pieces} pieces, ${this.#bytes} bytes`;
+    throw violation(got, `${chunks} pieces, ${size} bytes`);
   }
 
-  #complete(): void {
+  #check(): void {
     const { hash, size } = this.#header as { hash: Buffer; size: number };
-    if (this.#received !== size) throw violation(`${this.#received} bytes in all`, `the ${size} announced`);
-    const file = Buffer.concat(this.#pieces, size);
-    if (!hash.equals(sha256(file))) throw violation("a file with another SHA-256", "the hash of the header");
-    this.#pieces.length = 0;
-    this.#file = file;
+    if (this.#bytes !== size) throw violation(`${this.#bytes} bytes in all`, `the ${size} announced`);
+    if (!hash.equals(this.#sha256.digest())) throw violation("a file with another SHA-256", "the hash of the header");
+    this.#complete = true;
   }
 }
 
