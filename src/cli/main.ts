@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { exitCode, OperatorError, type ExitCode } from "../kit/errors.ts";
+import { type ExitCode, exitCode, OperatorError } from "../kit/errors.ts";
 import { errorLines, terminalOf } from "./terminal.ts";
 import { version } from "./version.ts";
 
@@ -10,9 +10,8 @@ const commands: Record<string, () => Promise<Command>> = {
   demo: async () => (await import("./commands/run.ts")).demoCommand(),
   plane: async () => (await import("./commands/plane.ts")).planeCommand(),
   inspect: async () => (await import("./commands/inspect.ts")).inspectCommand(),
-  worker: async () => (await import("./commands/worker.ts")).workerCommand(),
 };
-const hidden = new Set(["demo", "worker"]);
+const hidden = new Set(["demo"]);
 
 /** Runs one command line and answers the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode | number> {
@@ -34,7 +33,9 @@ export async function main(argv: readonly string[]): Promise<ExitCode | number> 
 
 async function program(argv: readonly string[]): Promise<Command> {
   const root = new Command("outpost")
-    .description("Isolated provisioner agent for Coder: runs Terraform jobs next to your cloud credentials, and never loses the state.")
+    .description(
+      "Isolated provisioner agent for Coder: runs Terraform jobs next to your cloud credentials, and never loses the state.",
+    )
     .version(version, "-V, --version", "print the version")
     .exitOverride()
     .showHelpAfterError("try: outpost --help")

@@ -1,4 +1,4 @@
-import { OperatorError } from "../kit/errors.ts";
+import type { OperatorError } from "../kit/errors.ts";
 
 /** What the terminal at one stream can do (NO_COLOR, FORCE_COLOR, and words in place of marks where there is no UTF-8). */
 export interface Terminal {
@@ -13,11 +13,15 @@ export interface Terminal {
   yellow(text: string): string;
 }
 
-export function terminalOf(stream: NodeJS.WriteStream, environment: Readonly<Record<string, string | undefined>>): Terminal {
+export function terminalOf(
+  stream: NodeJS.WriteStream,
+  environment: Readonly<Record<string, string | undefined>>,
+): Terminal {
   const forced = environment["FORCE_COLOR"];
   const color = environment["NO_COLOR"] ? false : forced ? forced !== "0" : stream.isTTY === true;
   const locale = environment["LC_ALL"] || environment["LC_CTYPE"] || environment["LANG"] || "";
-  const paint = (open: number, close: number) => (text: string) => (color ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+  const paint = (open: number, close: number) => (text: string) =>
+    color ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   return {
     write: (line) => void stream.write(`${line}\n`),
     interactive: stream.isTTY === true,

@@ -1,4 +1,4 @@
-import { exitCode, OperatorError, messageOf } from "../kit/errors.ts";
+import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
 import type { Setting } from "./setting.ts";
 
 type Table = Record<string, Setting<unknown>>;
@@ -36,7 +36,8 @@ export function resolve<T extends Table>(
     const variable = setting.env.find((name) => environment[name]);
     const variableText = variable === undefined ? undefined : environment[variable];
     const fromVariable = variableText !== undefined && (setting.many || flagTexts.length === 0);
-    const texts = setting.many && fromVariable ? [...flagTexts, variableText] : fromVariable ? [variableText] : flagTexts;
+    const texts =
+      setting.many && fromVariable ? [...flagTexts, variableText] : fromVariable ? [variableText] : flagTexts;
     sources[key] = flagTexts.length > 0 ? "flag" : fromVariable ? `variable ${variable}` : "default";
     try {
       values[key] = setting.read(texts);

@@ -34,7 +34,9 @@ function single<T>(about: Described, fallback: T, defaultText: string, parse: (t
 }
 
 /** A text; empty counts as not set. `check` returns what is wrong, or undefined. */
-export const text = (about: Described & { fallback?: string; check?: (value: string) => string | undefined }): Setting<string> =>
+export const text = (
+  about: Described & { fallback?: string; check?: (value: string) => string | undefined },
+): Setting<string> =>
   single(about, about.fallback ?? "", about.fallback ?? "", (value) => {
     const problem = value === "" ? undefined : about.check?.(value);
     if (problem) throw new Error(problem);
@@ -42,7 +44,10 @@ export const text = (about: Described & { fallback?: string; check?: (value: str
   });
 
 /** A text that is never shown. */
-export const secretText = (about: Described): Setting<string> => ({ ...single(about, "", "", (value) => value), secret: true });
+export const secretText = (about: Described): Setting<string> => ({
+  ...single(about, "", "", (value) => value),
+  secret: true,
+});
 
 /** A switch: present, or true/false/1/0. */
 export const toggle = (about: Described & { fallback?: boolean }): Setting<boolean> =>
@@ -103,7 +108,7 @@ export const list = (about: Described & { check?: (value: string) => string | un
 export function csvRecord(record: string): string[] {
   if (record === "") return [];
   const fields: string[] = [];
-  const field = /\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(,|$)/y;
+  const field = /\s*(?:"((?:[^"]|"")*)"|([^",]*))\s*(,|$)/y;
   while (field.lastIndex <= record.length) {
     const match = field.exec(record);
     if (!match) throw new Error(`must be a list parted by commas, quotes in pairs`);

@@ -1,0 +1,136 @@
+import { expect, test } from "vitest";
+import { type JobSignals, Lane, nextPhase } from "../../src/agent/lane.ts";
+import { aborted } from "../../src/kit/signals.ts";
+
+/** A control plane's queue in memory: `give` hands a job to whoever asks first. */
+function queue() {
+  const waiting: Array<(job: string | undefined) => void> = [];
+  return {
+    asking: () => waiting.length,
+    give: (job: string) => waiting.shift()?.(job),
+    acquire: (signal: AbortSignal) =>
+      new Promise<string | undefined>((resolve) => {
+        waiting.push(resolve);
+        signal.addEventListener("abort", () => {
+          const index = waiting.indexOf(resolve);
+          if (index >= 0) waiting.splice(index, 1);
+          resolve(undefined);
+        });
+      }),
+  };
+}
+
+/** Lets everything that is ready run. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("02#8 with N slots, N acquires are open, and a slot that finishes opens a new one", async () => {
+  const jobs = queue();
+  const ends = new Map<string, () => void>();
+  const lane = new Lane<string>({
+    slots: 3,
+    acquire: jobs.acquire,
+    run: (job) => new Promise((resolve) => ends.set(job, resolve)),
+  });
+  const running = lane.run();
+  expect(jobs.asking()).toBe(3);
+  jobs.give("a");
+  jobs.give("b");
+  await turn();
+  expect([jobs.asking(), lane.busy]).toEqual([1, 2]);
+  ends.get("a")?.();
+  await turn();
+  expect([jobs.asking(), lane.busy]).toEqual([2, 1]);
+  ends.get("b")?.();
+  lane.descend("draining");
+  await running;
+  expect(lane.busy).toBe(0);
+});
+
+test("draining asks for nothing more and waits for what runs", async () => {
+  const jobs = queue();
+  let end: () => void = () => undefined;
+  const lane = new Lane<string>({
+    slots: 2,
+    acquire: jobs.acquire,
+    run: () => new Promise((resolve) => (end = resolve)),
+  });
+  const running = lane.run();
+  let over = false;
+  void running.then(() => (over = true));
+  jobs.give("a");
+  await turn();
+  lane.descend("draining");
+  await turn();
+  expect([jobs.asking(), over]).toEqual([0, false]);
+  end();
+  await running;
+});
+
+test("02#5 a job that arrives after the drain began is run, never dropped", async () => {
+  const ran: string[] = [];
+  const lane = new Lane<string>({
+    slots: 1,
+    acquire: async (signal) => {
+      await aborted(signal);
+      return "late";
+    },
+    run: async (job) => void ran.push(job),
+  });
+  const running = lane.run();
+  lane.descend("draining");
+  await running;
+  expect(ran).toEqual(["late"]);
+});
+
+test("stopping interrupts jobs, killing ends them, and the phase never goes up", async () => {
+  const jobs = queue();
+  let signals: JobSignals | undefined;
+  let end: () => void = () => undefined;
+  const lane = new Lane<string>({
+    slots: 1,
+    acquire: jobs.acquire,
+    run: (_job, _slot, given) => {
+      signals = given;
+      return new Promise((resolve) => (end = resolve));
+    },
+  });
+  const running = lane.run();
+  jobs.give("a");
+  await turn();
+  lane.descend("stopping");
+  expect([signals?.stop.aborted, signals?.kill.aborted]).toEqual([true, false]);
+  lane.descend("draining");
+  expect(lane.phase).toBe("stopping");
+  lane.descend("killed");
+  expect(signals?.kill.aborted).toBe(true);
+  end();
+  await running;
+});
+
+test("an error that is not a job's ends the lane after its jobs have ended", async () => {
+  let end: () => void = () => undefined;
+  let calls = 0;
+  const lane = new Lane<string>({
+    slots: 2,
+    acquire: async () => {
+      if (calls++ === 0) return "a";
+      throw new Error("refused");
+    },
+    run: () => new Promise((resolve) => (end = resolve)),
+  });
+  const running = lane.run();
+  const result = expect(running).rejects.toThrow("refused");
+  await turn();
+  expect(lane.phase).toBe("draining");
+  end();
+  await result;
+});
+
+test("02#60 each signal goes a rung down: SIGTERM drains, SIGINT stops, a second one escalates", () => {
+  expect(nextPhase("running", "SIGTERM")).toBe("draining");
+  expect(nextPhase("running", "SIGHUP")).toBe("draining");
+  expect(nextPhase("running", "SIGINT")).toBe("stopping");
+  expect(nextPhase("draining", "SIGTERM")).toBe("stopping");
+  expect(nextPhase("stopping", "SIGTERM")).toBe("killed");
+  expect(nextPhase("killed", "SIGINT")).toBe("killed");
+});
