@@ -41,7 +41,6 @@ function changesText(changes: Changes, left: number): string {
 }
 
 /** Control characters of a template's output must not move the cursor or colour the screen. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control =
   /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
