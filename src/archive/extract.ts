@@ -1,5 +1,4 @@
 import * as fs from "node:fs";
-import { constants } from "node:fs";
 import { join, posix } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { JobError, messageOf } from "../kit/errors.ts";
