@@ -1,4 +1,3 @@
-import type { GraphDone, InitDone, ParseDone, PlanDone } from "../gen/session_pb.ts";
 import type {
   ExternalAuthProvider,
   LogLevel,
@@ -7,6 +6,7 @@ import type {
   Timing,
   VariableValue,
 } from "../gen/provisioner_pb.ts";
+import type { GraphDone, InitDone, ParseDone, PlanDone } from "../gen/session_pb.ts";
 
 /** One line of a step's log, before redaction. `output` may hold line feeds. */
 export interface LogLine {
