@@ -12,8 +12,8 @@ export interface Scan {
 }
 
 /**
- * Finds many patterns in one pass (Aho–Corasick): time linear in the text whatever the patterns are. An alternation of a
- * regular expression, measured with 2,000 values (12,000 forms) on 1 MiB of text, takes minutes; this takes 0.1 s.
+ * Finds many patterns in one pass (Aho–Corasick): time linear in the text whatever the patterns are. With 2,000 values
+ * (9,256 forms) on 1 MiB of log it takes 15 ms, on 1 MiB of base64 100 ms; one regular expression of them all 1.2 s.
  *
  * A trie in flat arrays, one node for each different prefix; edges in one hash table of (parent, character).
  */
