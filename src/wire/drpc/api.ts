@@ -6,7 +6,8 @@ export interface ClientCall extends AsyncDisposable {
   send(message: Uint8Array): Promise<void>;
   /** CloseSend: no more messages from us. Never on AcquireJobWithCancel (spec/01 §4.14). */
   closeSend(): Promise<void>;
-  /** The next message, or undefined at the end of the answer. Throws RefusedError for an Error packet, TransientError for
+  /** The next message, or undefined at the end of the answer: Close or CloseSend. While we have not sent CloseSend, a further
+   *  receive after that end waits for what may follow it, such as a late Error (spec/01 §4.14). Throws RefusedError for an Error packet, TransientError for
    *  FIN, RST, Cancel or a lost session, PeerError for a violation. */
   receive(signal: AbortSignal): Promise<Uint8Array | undefined>;
 }
