@@ -1,4 +1,4 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 
 /**
@@ -64,11 +64,11 @@ const since: Readonly<Record<string, number>> = {
 };
 
 /** Removes, in place, every field that a server of that minor version does not know. Returns the message. */
-export function asOfVersion<Desc extends DescMessage, Shape extends Message>(
+export function asOfVersion<Desc extends DescMessage>(
   desc: Desc,
-  message: Shape,
+  message: MessageShape<Desc>,
   minor: number,
-): Shape {
+): MessageShape<Desc> {
   strip(reflect(desc, message), minor);
   return message;
 }
