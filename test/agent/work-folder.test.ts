@@ -1,0 +1,75 @@
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { removeTree, WorkFolder } from "../../src/agent/work-folder.ts";
+import { systemClock } from "../../src/kit/clock.ts";
+
+let work: string;
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), "outpost-work-"));
+});
+afterEach(() => removeTree(work));
+
+/** What an agent leaves that died: a part with a lock file that nobody holds. */
+async function deadAgent(name: string, state?: { text: string; ageDays: number }) {
+  const session = join(work, name, "job-1", "Session-x");
+  await mkdir(session, { recursive: true });
+  await writeFile(join(work, name, "lock"), "");
+  if (!state) return;
+  const file = join(session, "terraform.tfstate");
+  await writeFile(file, state.text);
+  const time = Date.now() / 1000 - state.ageDays * 86_400;
+  await utimes(file, time, time);
+}
+
+test("what a dead agent left is swept, what a live one has is not", async () => {
+  await deadAgent("agent-dead");
+  await using live = await WorkFolder.open(work, systemClock);
+  await live.job("a1");
+  await using second = await WorkFolder.open(work, systemClock);
+  const parts = await readdir(work);
+  expect(parts).not.toContain("agent-dead");
+  expect(parts).toHaveLength(2);
+  expect(await readdir(live.path)).toContain("job-a1");
+  expect(second.path).not.toBe(live.path);
+});
+
+test("03#16 a dead agent's folder with a state stays for 7 days, then goes", async () => {
+  await deadAgent("agent-young", { text: '{"version":4}', ageDays: 6 });
+  await deadAgent("agent-old", { text: '{"version":4}', ageDays: 8 });
+  await deadAgent("agent-empty", { text: "", ageDays: 0 });
+  await mkdir(join(work, "somebody-elses"));
+  await using _agent = await WorkFolder.open(work, systemClock);
+  const parts = await readdir(work);
+  expect(parts).toContain("agent-young");
+  expect(parts).not.toContain("agent-old");
+  expect(parts).not.toContain("agent-empty");
+  expect(parts).toContain("somebody-elses");
+});
+
+test("an agent that ends in order leaves nothing, but for a job's folder that is still there", async () => {
+  const first = await WorkFolder.open(work, systemClock);
+  await first[Symbol.asyncDispose]();
+  expect(await readdir(work)).toEqual([]);
+  const second = await WorkFolder.open(work, systemClock);
+  await second.job("kept");
+  await second[Symbol.asyncDispose]();
+  expect(await readdir(second.path)).toContain("job-kept");
+});
+
+test("folders that are closed or nested deeper than a path is long go, too", async () => {
+  const tree = join(work, "tree");
+  await mkdir(join(tree, "closed"), { recursive: true });
+  await writeFile(join(tree, "closed", "f"), "");
+  await rm(join(tree, "closed", "f"));
+  await mkdir(join(tree, "sealed"), { mode: 0 });
+  process.chdir(tree);
+  for (let depth = 0; depth < 300; depth++) {
+    await mkdir("a".repeat(20));
+    process.chdir("a".repeat(20));
+  }
+  process.chdir("/");
+  await removeTree(tree);
+  expect(await readdir(work)).toEqual([]);
+});
