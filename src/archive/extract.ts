@@ -26,8 +26,8 @@ const templateLimits: ExtractLimits = {
   depth: 64,
   nameBytes: 1024,
 };
-/** Modules: an archive of 20 MiB (spec/03 §1.10) holds at most 40,960 headers. */
-const moduleLimits: ExtractLimits = { ...templateLimits, entries: 50_000, nameBytes: 2048 };
+/** Modules: an archive of 20 MiB (spec/03 §1.10) holds at most 40,960 headers, and it may be one file. */
+const moduleLimits: ExtractLimits = { ...templateLimits, entries: 50_000, fileBytes: 100 * mib, nameBytes: 2048 };
 
 export interface ExtractOptions {
   /** What the archive is: words of errors, limits, and whether reserved paths are dropped. */
@@ -137,7 +137,9 @@ class Target {
     }
   }
 
+  /** Takes a name. A module's names are its author's, and were fine where `init` ran: only a template's must differ. */
   #claim(path: string): void {
+    if (this.kind === "modules") return;
     let prefix = "";
     for (const part of path.split("/")) {
       prefix = prefix ? `${prefix}/${part}` : part;
