@@ -15,7 +15,8 @@ import type { World } from "./world.ts";
 
 /** The daemons' connections: takes upgrades, serves calls, and ends them all. */
 export class Gateway {
-  readonly #sockets = new WebSocketServer(webSocketServerOptions);
+  /** Without a callback the library picks a subprotocol that the client offers; there is none here (spec/01 §1.3). */
+  readonly #sockets = new WebSocketServer({ ...webSocketServerOptions, handleProtocols: () => false });
   readonly #sessions = new Map<MuxSession, Promise<void>>();
 
   constructor(

@@ -92,8 +92,14 @@ export class ScriptedAgent implements AsyncDisposable {
   ) {}
 
   /** Dials with a key; throws when it is refused. */
-  static connect(url: string, key: string, name = "d1", clock: Clock = systemClock): Promise<ScriptedAgent> {
-    return ScriptedAgent.dial({ url, headers: { [headers.key]: key }, query: daemonQuery(name) }, clock);
+  static connect(
+    url: string,
+    key: string,
+    name = "d1",
+    clock: Clock = systemClock,
+    version = "1.18",
+  ): Promise<ScriptedAgent> {
+    return ScriptedAgent.dial({ url, headers: { [headers.key]: key }, query: daemonQuery(name, version) }, clock);
   }
 
   static async dial(how: Dial, clock: Clock = systemClock): Promise<ScriptedAgent> {
@@ -147,11 +153,16 @@ export class ScriptedAgent implements AsyncDisposable {
   }
 
   /** Uploads the messages as they are; throws what the server answers. */
-  async upload(messages: MessageInitShape<typeof FileUploadSchema>[], closeSend = true): Promise<void> {
+  async upload(messages: MessageInitShape<typeof FileUploadSchema>[]): Promise<void> {
     await using call = await this.rpc.call(methods.uploadFile, this.signal);
-    for (const message of messages) await call.send(toBinary(FileUploadSchema, create(FileUploadSchema, message)));
-    if (closeSend) await call.closeSend();
+    await this.send(call, messages);
+    await call.closeSend();
     while (await call.receive(this.signal));
+  }
+
+  /** Sends messages of an upload. A server that has refused already takes no more: that is no failure of the sender. */
+  async send(call: ClientCall, messages: MessageInitShape<typeof FileUploadSchema>[]): Promise<void> {
+    for (const message of messages) await call.send(toBinary(FileUploadSchema, create(FileUploadSchema, message)));
   }
 
   /** All messages of a download. */
