@@ -22,7 +22,7 @@ const rooms = {
   agent: ["job", "journal", "policy", "kit"],
   plane: ["wire", "gen", "contract", "archive", "kit"],
   observe: ["kit"],
-  local: ["plane", "kit"],
+  local: ["plane", "gen", "kit"],
   config: ["kit"],
 };
 
@@ -55,6 +55,10 @@ module.exports = {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
-    enhancedResolveOptions: { extensions: [".ts", ".js", ".json"], exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js", ".json"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+    },
   },
 };

@@ -1,5 +1,5 @@
 /** What happens in a template's life, as facts: a screen shows them, `--json` prints them, one per line. */
-export type JobName = "import" | "start" | "stop" | "delete";
+export type JobName = "import" | "plan" | "start" | "stop" | "delete";
 
 /** A step of a job and how long it took in milliseconds. */
 export interface StepTime {

@@ -1,0 +1,260 @@
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type JobEnvironment, jobEnvironment } from "../../agent/job-environment.ts";
+import { Lane } from "../../agent/lane.ts";
+import { type ChosenName, chooseName } from "../../agent/name.ts";
+import { removeTree, WorkFolder } from "../../agent/work-folder.ts";
+import type { StartSettings } from "../../config/start-settings.ts";
+import { type Engine, findEngine } from "../../engine/find.ts";
+import type { AcquiredJob } from "../../gen/provisionerd_pb.ts";
+import type { JobEvent } from "../../job/events.ts";
+import { memoryJournal } from "../../job/memory-journal.ts";
+import { runJob } from "../../job/run.ts";
+import type { Clock } from "../../kit/clock.ts";
+import { Scope } from "../../kit/scope.ts";
+import { Secret } from "../../kit/secret.ts";
+import { agentFor, type Connector } from "../../link/connector.ts";
+import { parseDeployment } from "../../link/deployment.ts";
+import type { LinkEvent } from "../../link/events.ts";
+import { parseHeaders } from "../../link/header-command.ts";
+import { checkIdentity } from "../../link/identity.ts";
+import { Link } from "../../link/link.ts";
+import { chooseProxy } from "../../link/proxy.ts";
+import { readTrust, type Trust, writeBundle } from "../../link/trust.ts";
+import type { TerraformSettings } from "../../terraform/settings.ts";
+import { chooseFolders, type Folders, makeFolders } from "./folders.ts";
+import { type JobHeader, jobHeader } from "./job-header.ts";
+import { readOperatorConfig } from "./operator-engine.ts";
+import { makeWorkers, type Workers } from "./provisioner.ts";
+
+/** What happens in an agent, for logs, health and screens. */
+export type AgentFact =
+  | { kind: "link"; event: LinkEvent }
+  | { kind: "job-began"; job: JobHeader }
+  | { kind: "job"; job: JobHeader; event: JobEvent };
+
+export interface AgentSurroundings {
+  environment: Readonly<Record<string, string | undefined>>;
+  clock: Clock;
+  random: () => number;
+  version: string;
+  /** Our own main file: what a worker is. */
+  main: string;
+  onFact: (fact: AgentFact) => void;
+  onDownload: (receivedBytes: number, totalBytes: number | undefined) => void;
+}
+
+/** What an agent found out about itself before it connects. */
+export interface AgentFacts {
+  name: ChosenName;
+  folders: Folders;
+  engine: Engine;
+  isolation: "process" | "none";
+  jobs: JobEnvironment;
+}
+
+/** An agent that is ready to connect: one lane on one link. */
+export class Agent implements AsyncDisposable {
+  readonly lane: Lane<AcquiredJob>;
+
+  constructor(
+    readonly facts: AgentFacts,
+    readonly link: Link,
+    private readonly settings: StartSettings,
+    private readonly surroundings: AgentSurroundings,
+    private readonly parts: {
+      workers: Workers;
+      work: WorkFolder;
+      job: Omit<TerraformSettings, "workRoot" | "bootstrapScripts">;
+    },
+  ) {
+    this.lane = new Lane<AcquiredJob>({
+      slots: settings.slots,
+      acquire: (signal) => link.acquire(signal),
+      run: (acquired, slot, signals) => this.#run(acquired, slot, signals),
+      prepare: () => parts.workers.warm(),
+    });
+  }
+
+  /** Why no job is taken right now; empty when ready. */
+  get notReady(): string[] {
+    const reasons: string[] = [];
+    const { kind, lastError } = this.link.state;
+    if (kind !== "connected") reasons.push(`${kind}${lastError ? `: ${lastError}` : ""}`);
+    if (this.lane.phase !== "running") reasons.push(this.lane.phase);
+    return reasons;
+  }
+
+  /** Connects and takes jobs until the lane has drained; then the connection is closed in order. Throws OperatorError where a person must act. */
+  async run(): Promise<void> {
+    const life = new AbortController();
+    const link = this.link.start(life.signal);
+    // The link's own failure ends the waiting acquires with the same error: the lane tells it.
+    link.catch(() => this.lane.descend("draining"));
+    try {
+      await this.lane.run();
+    } finally {
+      life.abort(new Error("the lane has drained"));
+      await link;
+    }
+  }
+
+  async #run(acquired: AcquiredJob, slot: number, signals: { stop: AbortSignal; kill: AbortSignal }): Promise<void> {
+    const { clock, random, version, onFact } = this.surroundings;
+    const { settings, facts } = this;
+    const job = jobHeader(acquired, slot);
+    onFact({ kind: "job-began", job });
+    const workRoot = await this.parts.work.job(acquired.jobId);
+    await using scope = new Scope();
+    const bootstrapScripts = await this.#scripts(scope.signal);
+    const result = await runJob(
+      acquired,
+      {
+        controlPlane: this.link.calls,
+        provisioner: this.parts.workers.provisioner({ ...this.parts.job, workRoot, bootstrapScripts }),
+        journal: memoryJournal(),
+        clock,
+        random,
+        settings: {
+          heartbeatMs: settings.heartbeat,
+          flushMs: 250,
+          ...(settings.jobTimeout > 0 ? { jobTimeoutMs: settings.jobTimeout } : {}),
+          ...(settings.silenceTimeout > 0 ? { silenceTimeoutMs: settings.silenceTimeout } : {}),
+          cancelTimeoutMs: settings.cancelTimeout,
+          lateComplete: settings.lateComplete,
+        },
+        intro: introLine(facts, version, settings.credentials),
+        onEvent: (event) => onFact({ kind: "job", job, event }),
+      },
+      signals,
+    );
+    // Where nobody took the state, the folder is what is left of it.
+    if (!result.rescue && result.status !== "unconfirmed") await removeTree(workRoot);
+  }
+
+  /** The deployment's scripts where it hands any out within a second; they are fetched once per connection. */
+  async #scripts(signal: AbortSignal): Promise<Record<string, string>> {
+    const late = new AbortController();
+    const timer = this.surroundings.clock.after(scriptsWaitMs, () => late.abort(new Error("the scripts are late")));
+    const any = AbortSignal.any([signal, late.signal]);
+    const scripts = await this.link.initScripts(any).catch(() => undefined);
+    timer[Symbol.dispose]();
+    return { ...scripts };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.workers[Symbol.asyncDispose]();
+    await this.parts.work[Symbol.asyncDispose]();
+  }
+}
+
+/** A job does not wait longer than this for the deployment's own bootstrap scripts: ours do the same. */
+const scriptsWaitMs = 5_000;
+
+/** First line of each job's log (spec/02 §2.1 [ours]): who ran it, with what, behind which wall, seeing which credentials. */
+function introLine({ name, engine, isolation, jobs }: AgentFacts, version: string, credentials: string): string {
+  const flavor = engine.flavor === "terraform" ? "Terraform" : "OpenTofu";
+  const sees = jobs.passed.length > 0 ? jobs.passed.join(", ") : "nothing of the agent's environment";
+  return `outpost ${version} (${name.name}), ${flavor} ${engine.version}, isolation ${isolation}, credentials ${credentials}: ${sees}`;
+}
+
+/** Checks everything that can be checked without the control plane, finds the engine, makes the folders. Throws OperatorError. */
+export async function prepareAgent(
+  settings: StartSettings,
+  surroundings: AgentSurroundings,
+  signal: AbortSignal,
+): Promise<Agent> {
+  const { environment, clock, random } = surroundings;
+  const deployment = parseDeployment(settings.url);
+  const secret = (value: string) => (value ? new Secret(value) : undefined);
+  const folders = chooseFolders(
+    { cache: settings.cacheFolder, state: settings.stateFolder, work: settings.workFolder },
+    environment,
+  );
+  const trust = await readTrust(
+    {
+      caFile: settings.caFile,
+      extraCaFile: settings.extraCaFile,
+      certFile: settings.certFile,
+      keyFile: settings.certKeyFile,
+    },
+    environment,
+  );
+  const proxy = chooseProxy(deployment.origin, environment);
+  const connector: Connector = { context: trust.context, proxy, secure: deployment.secure };
+  await makeFolders(folders);
+  const container = Boolean(environment["KUBERNETES_SERVICE_HOST"] || environment["container"]);
+  const name = await chooseName({
+    setting: settings.name,
+    stateFolder: folders.state,
+    hostName: hostname(),
+    container,
+  });
+  const identity = checkIdentity({
+    key: secret(settings.key),
+    psk: secret(settings.psk),
+    token: secret(settings.token),
+    organization: settings.organization,
+    name: name.name,
+    tags: settings.tags,
+    hostName: hostname(),
+  });
+  const engine = await findTheEngine(settings, surroundings, trust, folders.cache, signal);
+  const ambient = settings.credentials === "ambient";
+  const jobs = jobEnvironment(settings.credentials, settings.jobEnvironment, environment, [
+    settings.key,
+    settings.psk,
+    settings.token,
+  ]);
+  const bundle = join(folders.cache, "ca-bundle.pem");
+  await writeBundle(trust, bundle);
+  const isolation = settings.isolation === "none" ? "none" : "process";
+  const work = await WorkFolder.open(folders.work, clock);
+  const link = new Link({
+    deployment,
+    identity,
+    connector,
+    headers: parseHeaders(settings.headers, "--header"),
+    headerCommand: settings.headerCommand || undefined,
+    env: environment,
+    version: surroundings.version,
+    platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+    timing: { clock, random },
+    exitWhenRefusedMs: settings.exitWhenRefused || undefined,
+    onEvent: (event) => surroundings.onFact({ kind: "link", event }),
+  });
+  return new Agent({ name, folders, engine, isolation, jobs }, link, settings, surroundings, {
+    workers: makeWorkers({ isolation, main: surroundings.main, cwd: work.path, clock }),
+    work,
+    job: {
+      engine: { path: engine.path, version: engine.version, flavor: engine.flavor },
+      cacheRoot: "",
+      environment: { ...jobs.variables, SSL_CERT_FILE: bundle, GIT_SSL_CAINFO: bundle },
+      cliConfig: await readOperatorConfig(environment, ambient),
+      exitTimeoutMs: settings.cancelTimeout,
+      keepFolder: true,
+    },
+  });
+}
+
+async function findTheEngine(
+  settings: StartSettings,
+  { environment, clock, onDownload }: AgentSurroundings,
+  trust: Trust,
+  cacheFolder: string,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const mirror = new URL(settings.engineMirror);
+  const secure = mirror.protocol === "https:";
+  const agent = agentFor({ context: trust.context, proxy: chooseProxy(mirror, environment), secure }, signal);
+  return findEngine(
+    {
+      setting: settings.engine,
+      pathVariable: environment["PATH"] ?? "",
+      cacheFolder,
+      download: settings.engineDownload ? { baseUrl: settings.engineMirror, agent, onProgress: onDownload } : undefined,
+      clock,
+    },
+    signal,
+  );
+}

@@ -1,0 +1,115 @@
+import type { StepName } from "../../job/events.ts";
+import type { Log } from "../../observe/log.ts";
+import type { AgentFact } from "./agent.ts";
+import type { JobHeader } from "./job-header.ts";
+
+/** Tells an agent's facts to its log: one line per thing that an operator wants to know, none per line of a job. */
+export function narrator(log: Log): (fact: AgentFact) => void {
+  const steps = new Map<string, Map<StepName, number>>();
+  return (fact) => {
+    if (fact.kind === "link") return linkFact(log, fact.event);
+    const { job } = fact;
+    const where = { id: job.id, slot: job.slot };
+    if (fact.kind === "job-began") {
+      steps.set(job.id, new Map());
+      log.write("info", "job", `${short(job)} ${job.kind.padEnd(7)} ${job.forWhom}  ${job.template}`.trimEnd(), where);
+      return;
+    }
+    const { event } = fact;
+    switch (event.kind) {
+      case "step-ended": {
+        const times = steps.get(job.id);
+        times?.set(event.step, (times.get(event.step) ?? 0) + event.ms);
+        return;
+      }
+      case "interrupted":
+        log.write("warn", "job", `${short(job)} interrupted: ${event.text}`, { ...where, reason: event.reason });
+        return;
+      case "warning":
+        log.write("warn", "job", `${short(job)} ${event.text}`, where);
+        return;
+      case "logs-dropped":
+        log.write(
+          "warn",
+          "job",
+          `${short(job)} ${event.lines} log lines dropped: the control plane does not take them`,
+          where,
+        );
+        return;
+      case "result": {
+        const { result } = event;
+        const times = [...(steps.get(job.id) ?? [])].map(([step, ms]) => `${step} ${(ms / 1000).toFixed(1)}`).join(" ");
+        steps.delete(job.id);
+        const level = result.status === "succeeded" ? "info" : result.status === "failed" ? "warn" : "error";
+        const why = result.error ? `: ${result.error.split("\n")[0]}` : "";
+        log.write(level, "job", `${short(job)} ${result.status}${why} (${times})`, where);
+        if (result.rescue)
+          log.write(
+            "error",
+            "job",
+            `${short(job)} its state was not taken by the control plane and is kept in the work folder: a person must save it`,
+            where,
+          );
+        if (result.unconfirmed) log.write("error", "job", `${short(job)} unconfirmed: ${result.unconfirmed}`, where);
+        return;
+      }
+      case "step-began":
+      case "progress":
+      case "log":
+        return;
+    }
+  };
+}
+
+const short = (job: JobHeader) => job.id.slice(0, 8);
+
+function linkFact(log: Log, event: Extract<AgentFact, { kind: "link" }>["event"]): void {
+  switch (event.kind) {
+    case "warning":
+      return log.write("warn", "link", event.message);
+    case "connected": {
+      const version = `${event.apiVersion.major}.${event.apiVersion.minor}`;
+      const server = event.serverVersion ?? "an unknown version";
+      return log.write("info", "link", `connected in ${(event.afterMs / 1000).toFixed(1)} s, waiting for jobs`, {
+        server,
+        protocol: version,
+        tries: event.tries,
+      });
+    }
+    case "lost":
+      return log.write(
+        "warn",
+        "link",
+        `connection lost: ${event.why ?? "closed by the control plane"}; jobs go on, their logs are held; retrying`,
+      );
+    case "dial-failed":
+      // The same reason again is said once a minute at most by whoever watches the state; here it is debug.
+      return log.write(event.again ? "debug" : "warn", "link", `connect: ${event.why}; retrying`, {
+        delay_ms: Math.round(event.delayMs),
+      });
+    case "refused": {
+      const { message, code, reason, cure } = event.error;
+      const fields = { cause: reason, cure };
+      return log.write(
+        event.again ? "debug" : "error",
+        "link",
+        `${message} [${code}]; not ready, retrying slowly`,
+        fields,
+      );
+    }
+    case "going-away":
+      return log.write("info", "link", "the control plane asks to reconnect; running jobs go on");
+    case "acquire-failed":
+      return log.write("debug", "link", `ask for a job: ${event.why}; asking again`);
+    case "key": {
+      const tags = Object.entries(event.details.tags).map(([key, value]) => `${key}=${value}`);
+      const takes =
+        tags.length > 0
+          ? `jobs whose tags are all in {${tags.join(", ")}}; no untagged jobs: the key has tags`
+          : "untagged jobs only: the key has no tags";
+      return log.write("info", "link", `key "${event.details.name}" accepted; takes ${takes}`, {
+        organization: event.details.organization,
+      });
+    }
+  }
+}
