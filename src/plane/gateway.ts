@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
@@ -74,6 +75,8 @@ export class Gateway {
   async #serve(session: MuxSession, waiter: Waiter): Promise<void> {
     const handlers = serviceHandlers(this.world, waiter);
     const gone = new AbortController();
+    // Every stream of the session listens, and takes its listener away again; yamux bounds their number.
+    setMaxListeners(0, gone.signal);
     const seen = keepSeen(this.world, waiter.workerId, gone.signal);
     try {
       await serveDrpc(session, (method) => handlers.get(method), {}, gone.signal);

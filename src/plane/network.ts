@@ -85,7 +85,7 @@ export class Network {
 
 async function onRequest(use: NetworkUse, request: IncomingMessage, response: ServerResponse): Promise<void> {
   for (const [name, value] of Object.entries(use.headers)) response.setHeader(name, value);
-  const retryAfter = use.rateLimit.retryAfter(clientAndPath(request));
+  const retryAfter = tooManyFor(use, request);
   if (retryAfter !== undefined) response.setHeader("Retry-After", retryAfter);
   await answer(response, (signal): Promise<Reply> | Reply => {
     if (retryAfter !== undefined) return tooMany;
@@ -95,7 +95,7 @@ async function onRequest(use: NetworkUse, request: IncomingMessage, response: Se
 }
 
 function onUpgrade(use: NetworkUse, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const retryAfter = use.rateLimit.retryAfter(clientAndPath(request));
+  const retryAfter = tooManyFor(use, request);
   if (retryAfter !== undefined) {
     answerRaw(socket, tooMany, { ...use.headers, "Retry-After": String(retryAfter) });
   } else if (matchPath(servePath, pathOf(request))) {
@@ -110,4 +110,8 @@ const tooMany = { status: 429, json: { message: "You've been rate limited, try a
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? "/").split("?", 1)[0] ?? "/";
 
-const clientAndPath = (request: IncomingMessage): string => `${request.socket.remoteAddress} ${pathOf(request)}`;
+/** Counts a call of the real server's API; the seconds to wait when it is one too many. */
+const tooManyFor = ({ rateLimit }: NetworkUse, request: IncomingMessage): number | undefined =>
+  pathOf(request).startsWith("/api/v2/")
+    ? rateLimit.retryAfter(`${request.socket.remoteAddress} ${pathOf(request)}`)
+    : undefined;

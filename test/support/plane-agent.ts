@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import {
   create,
   type DescMessage,
@@ -89,7 +90,10 @@ export class ScriptedAgent implements AsyncDisposable {
   private constructor(
     readonly mux: MuxSession,
     readonly rpc: RpcClient,
-  ) {}
+  ) {
+    // A test may have hundreds of calls open.
+    setMaxListeners(0, this.signal);
+  }
 
   /** Dials with a key; throws when it is refused. */
   static connect(

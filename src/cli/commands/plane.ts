@@ -20,18 +20,18 @@ interface Flags {
 }
 
 const help = `
-Everything is in memory and gone when it ends (Ctrl-C). A template's life with curl, after
-  export P=http://127.0.0.1:7080/api/plane/v1 H="Authorization: Bearer ADMIN-TOKEN"
-  curl -H "$H" $P/organizations/default/keys -d '{"name":"eu","tags":{"region":"eu"}}'     a key: start an agent with it
-  tar -C ./my-template -cf - . | curl -H "$H" "$P/organizations/default/templates/demo/versions?var=a=b" --data-binary @-
-  curl -NH "$H" $P/jobs/JOB-ID/follow                                               its log, as it comes
-  curl -H "$H" $P/versions/VERSION-ID/dry-runs -d '{"parameters":{"cpu":"2"}}'
-  curl -H "$H" $P/workspaces -d '{"template_id":"TEMPLATE-ID","name":"dev","parameters":{"cpu":"4"}}'
-  curl -H "$H" $P/workspaces/WORKSPACE-ID/builds -d '{"transition":"stop"}'         or start, delete
-  curl -H "$H" -X POST $P/jobs/JOB-ID/cancel
-  curl -H "$H" $P/builds/BUILD-ID                                                   resources; …/state: its state
-  curl -H "$H" $P/organizations/default/daemons                                     who is connected
-Also: GET organizations, keys, workspaces, jobs; POST organizations; DELETE a key; PUT …/state.`;
+Everything is in memory and gone when it ends (Ctrl-C). A template's life with curl; ids come from the answers:
+  export P=http://127.0.0.1:7080/api/plane/v1 H="Authorization: Bearer $ADMIN_TOKEN"
+  curl -H "$H" $P/organizations/default/keys -d '{"name":"eu","tags":{"region":"eu"}}'    # a key for an agent
+  tar -C ./my-template -cf - . | curl -H "$H" $P/organizations/default/templates/demo/versions --data-binary @-
+  curl -H "$H" -N $P/jobs/$JOB/follow                          # its log, line by line, until it is over
+  curl -H "$H" $P/workspaces -d '{"template_id":"'$TEMPLATE'","name":"dev","parameters":{"cpu":"4"}}'
+  curl -H "$H" $P/workspaces/$WORKSPACE/builds -d '{"transition":"stop"}'    # or start, delete
+  curl -H "$H" -X POST $P/jobs/$JOB/cancel
+  curl -H "$H" $P/builds/$BUILD                                # resources, modules, timings
+  curl -H "$H" $P/builds/$BUILD/state                          # PUT replaces it
+  curl -H "$H" $P/organizations/default/daemons                # who is connected
+Also: POST versions/$VERSION/dry-runs, organizations; DELETE a key; GET jobs, workspaces. Upload takes ?var=k=v and ?tag=k=v.`;
 
 /** `outpost plane`: the embedded control plane as a program, until SIGINT or SIGTERM. */
 export function planeCommand(): Command {
@@ -43,14 +43,14 @@ export function planeCommand(): Command {
     .option("--api-version <major.minor>", "pose as a server of this API version", parseApiVersion)
     .option("--coderd-exact", "behave as the real server also where it is worse")
     .option("--psk <secret>", "accept this pre-shared key, too")
-    .option("--tag <key=value>", "tag of the printed key, repeatable", collect, [] as string[])
+    .option("--tag <key=value>", "tag of the printed key, repeatable", collect)
     .option("--access-url <url>", "the URL that jobs are told, where it is not the listening address")
     .option("--tls-cert <file>", "serve HTTPS with this certificate (PEM)")
     .option("--tls-key <file>", "its key (PEM)")
     .option("--tls-client-ca <file>", "demand client certificates of this CA (PEM)")
     .addHelpText("after", help)
-    .action(async ({ tag, ...flags }: Omit<Flags, "tags"> & { tag: string[] }) => {
-      await run({ ...flags, tags: tag });
+    .action(async ({ tag, ...flags }: Omit<Flags, "tags"> & { tag?: string[] }) => {
+      await run({ ...flags, tags: tag ?? [] });
     });
 }
 
@@ -133,7 +133,7 @@ function parseApiVersion(text: string): ApiVersion {
   return version;
 }
 
-function collect(text: string, before: string[]): string[] {
+function collect(text: string, before: string[] = []): string[] {
   if (text.indexOf("=") < 1) throw new InvalidArgumentError("must be of the form key=value");
   return [...before, text];
 }
