@@ -105,7 +105,8 @@ class Target {
   }
 
   refuse(name: string, why: string, cause?: unknown): JobError {
-    return new JobError(`extract ${this.kind}: ${JSON.stringify(name)}: ${why}`, { cause });
+    const shown = name.length > 200 ? `${name.slice(0, 200)}…` : name;
+    return new JobError(`extract ${this.kind}: ${JSON.stringify(shown)}: ${why}`, { cause });
   }
 
   /** The entry's path below the folder, without `.` and `..`, or the reason why there is none. */

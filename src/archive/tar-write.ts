@@ -10,6 +10,8 @@ export interface TarItem {
 }
 
 const block = 512;
+/** Whose files these are, whoever packs them. */
+const owner = 1000;
 /** The two zero blocks at the end. */
 export const tarEnd = Buffer.alloc(2 * block);
 
@@ -22,12 +24,17 @@ export function tarEntry(item: TarItem): Uint8Array {
   if (!place) records.push(["path", item.name]);
   if (!fits(linkTarget, 100)) records.push(["linkpath", linkTarget]);
   const { prefix, name } = place ?? { prefix: "", name: cut(item.name) };
-  const parts = [header(name, prefix, mode, data.length, type, cut(linkTarget)), data, padding(data.length)];
+  const parts = [
+    header({ name, prefix, mode, owner, size: data.length, type, linkTarget: cut(linkTarget) }),
+    data,
+    padding(data.length),
+  ];
   if (records.length > 0) {
     const body = Buffer.concat(records.map(([key, value]) => paxRecord(key, value)));
     const slash = item.name.replace(/\/$/, "").lastIndexOf("/") + 1;
     const paxName = cut(`${item.name.slice(0, slash)}PaxHeaders.0/${item.name.slice(slash)}`.replace(/\/$/, ""));
-    parts.unshift(header(paxName, "", 0, body.length, "x", ""), body, padding(body.length));
+    const fields = { name: paxName, prefix: "", mode: 0, owner: 0, size: body.length, type: "x", linkTarget: "" };
+    parts.unshift(header(fields), body, padding(body.length));
   }
   return Buffer.concat(parts);
 }
@@ -48,22 +55,33 @@ function placeOf(path: string): { prefix: string; name: string } | undefined {
   return at > 0 && name.length <= 100 ? { prefix: path.slice(0, at), name } : undefined;
 }
 
-function header(name: string, prefix: string, mode: number, size: number, type: string, linkTarget: string): Buffer {
+interface HeaderFields {
+  name: string;
+  prefix: string;
+  mode: number;
+  /** User and group. */
+  owner: number;
+  size: number;
+  type: string;
+  linkTarget: string;
+}
+
+function header({ name, prefix, mode, owner, size, type, linkTarget }: HeaderFields): Buffer {
   const bytes = Buffer.alloc(block);
   const put = (at: number, value: string) => bytes.write(value, at, "latin1");
   const octal = (value: number, digits: number) => value.toString(8).padStart(digits, "0");
   put(0, name);
   put(100, octal(mode, 7));
-  put(108, octal(1000, 7));
-  put(116, octal(1000, 7));
+  put(108, octal(owner, 7));
+  put(116, octal(owner, 7));
   put(124, octal(size, 11));
   put(136, octal(0, 11));
   put(148, "        ");
   put(156, type);
   put(157, linkTarget);
   put(257, "ustar\x0000");
-  put(329, octal(0, 7));
-  put(337, octal(0, 7));
+  // Go leaves both device numbers of an extended header blank.
+  if (type !== "x") put(329, `${octal(0, 7)}\0${octal(0, 7)}`);
   put(345, prefix);
   const sum = bytes.reduce((total, byte) => total + byte, 0);
   put(148, `${octal(sum, 6)}\0 `);
