@@ -49,8 +49,8 @@ function placeOf(path: string): { prefix: string; name: string } | undefined {
   if (!isAscii(path)) return undefined;
   if (path.length <= 100) return { prefix: "", name: path };
   // A folder's own closing slash is no place to split: the name would be empty.
-  const head = path.slice(0, 156).replace(path.length <= 156 ? /\/$/ : /$^/, "");
-  const at = head.lastIndexOf("/");
+  const end = path.endsWith("/") ? path.length - 1 : path.length;
+  const at = path.slice(0, Math.min(156, end)).lastIndexOf("/");
   const name = path.slice(at + 1);
   return at > 0 && name.length <= 100 ? { prefix: path.slice(0, at), name } : undefined;
 }

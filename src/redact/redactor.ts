@@ -8,6 +8,8 @@ export const mark = "[secret]";
 const pieceChars = 16_384;
 /** Derived forms stop here, in characters (some 20 bytes each); the values themselves, which came in a message of 4 MiB, never do. */
 const maxFormChars = 4_194_304;
+/** No key or token is longer; of what is, only the text itself is looked for. */
+const maxValueChars = 65_536;
 
 /**
  * Masks values that are known to be secret, and their common forms (see forms.ts), as `[secret]`. Values of fewer than
@@ -28,7 +30,7 @@ export class Redactor {
     for (const value of values) {
       if (value.length < this.#minLength || this.#patterns.has(value)) continue;
       this.#addPattern(value);
-      if (this.#formChars > maxFormChars) continue;
+      if (value.length > maxValueChars || this.#formChars > maxFormChars) continue;
       for (const form of formsOf(value, this.#minLength)) {
         this.#formChars += form.length;
         this.#addPattern(form);
