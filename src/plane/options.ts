@@ -36,6 +36,4 @@ export interface PlaneOptions {
   readonly buildVersion?: string;
   /** Calls per minute, address and path; 512, 0 for no limit (spec/01 §1.5). */
   readonly rateLimitPerMinute?: number;
-  /** Hears of errors that are bugs. */
-  readonly onError?: (error: unknown) => void;
 }

@@ -1,8 +1,8 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { headers } from "../../src/contract/identity.ts";
 import { methods } from "../../src/contract/methods.ts";
-import { UpdateJobRequestSchema } from "../../src/gen/provisionerd_pb.ts";
+import { AcquiredJobSchema, UpdateJobRequestSchema } from "../../src/gen/provisionerd_pb.ts";
 import type { Plane } from "../../src/plane/plane.ts";
 import type { ByteStream } from "../../src/wire/stream.ts";
 import { dial } from "../support/plane-agent.ts";
@@ -16,20 +16,24 @@ function packet(control: number, stream: number, message: number, data: Uint8Arr
 }
 const invoke = 0x03;
 const messageKind = 0x05;
+const closeKind = 0x0b;
 const closeSend = 0x0d;
 const metadata = 0x0f;
 const softCancel = 0x89;
 
-/** Reads until the stream holds as many bytes as expected, or ends. */
-async function readAtLeast(chunks: AsyncIterator<Uint8Array>, bytes: number): Promise<Buffer> {
+/** Reads until what came satisfies `enough`, or the stream ends. */
+async function readUntil(chunks: AsyncIterator<Uint8Array>, enough: (read: Buffer) => boolean): Promise<Buffer> {
   let read = Buffer.alloc(0);
-  while (read.length < bytes) {
+  while (!enough(read)) {
     const next = await chunks.next();
     if (next.done) break;
     read = Buffer.concat([read, next.value]);
   }
   return read;
 }
+
+const readAtLeast = (chunks: AsyncIterator<Uint8Array>, bytes: number) =>
+  readUntil(chunks, (read) => read.length >= bytes);
 
 const reader = (stream: ByteStream) => stream[Symbol.asyncIterator]();
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -134,6 +138,42 @@ describe("the service over hand-made packets", () => {
     const text = 'protocol error: unknown rpc: "/provisionerd.ProvisionerDaemon/Nope"';
     const error = Buffer.concat([Buffer.alloc(8), Buffer.from(text)]);
     expect(await readAtLeast(reader(stream), error.length + 4)).toEqual(packet(0x07, 1, 1, error));
+    await stream.end();
+  });
+
+  test("01#97 AcquireJobWithCancel sends exactly one AcquiredJob and then Close, not CloseSend", async () => {
+    await using s = await scene();
+    const first = s.plane.importTemplate({ template: "t", archive });
+    s.plane.importTemplate({ template: "t", archive });
+    const stream = await s.agent.mux.open(s.agent.signal);
+    await stream.write(packet(invoke, 1, 1, methods.acquireJobWithCancel));
+    const chunks = reader(stream);
+    const lengthOf = (read: Buffer) => (read.readUInt8(3) & 0x7f) | (read.readUInt8(4) << 7);
+    const read = await readUntil(chunks, (bytes) => bytes.length > 5 && bytes.length >= 5 + lengthOf(bytes) + 4);
+    expect(read.subarray(0, 3)).toEqual(Buffer.from([messageKind, 1, 1]));
+    const length = lengthOf(read);
+    expect(fromBinary(AcquiredJobSchema, read.subarray(5, 5 + length)).jobId).toBe(first.job.id);
+    expect(read.subarray(5 + length)).toEqual(packet(closeKind, 1, 2));
+    await stream.end();
+    expect((await chunks.next()).done).toBe(true);
+  });
+
+  test("01#98 CancelAcquire yields an AcquiredJob with an empty job id, byte for byte", async () => {
+    await using s = await scene();
+    const stream = await s.agent.mux.open(s.agent.signal);
+    await stream.write(packet(invoke, 1, 1, methods.acquireJobWithCancel));
+    await waiting(s.plane, 1);
+    await stream.write(packet(messageKind, 1, 2));
+    expect(await readAtLeast(reader(stream), 8)).toEqual(Buffer.from("05010100" + "0b010200", "hex"));
+    await stream.end();
+  });
+
+  test("an acquire that fails inside the server is Close and nothing else (spec/01 §4.16 D)", async () => {
+    await using s = await scene();
+    s.plane.importTemplate({ template: "t", archive: new Uint8Array(4_194_304) });
+    const stream = await s.agent.mux.open(s.agent.signal);
+    await stream.write(packet(invoke, 1, 1, methods.acquireJobWithCancel));
+    expect(await readAtLeast(reader(stream), 4)).toEqual(Buffer.from("0b010100", "hex"));
     await stream.end();
   });
 

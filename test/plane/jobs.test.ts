@@ -32,7 +32,7 @@ describe("acquire", () => {
     expect(s.plane.daemons().map(({ status }) => status)).toEqual(["busy", "busy"]);
   });
 
-  test("01#97 AcquireJobWithCancel sends exactly one AcquiredJob and then Close", async () => {
+  test("an acquire yields one job of two and then ends", async () => {
     await using s = await scene();
     await using call = await s.agent.acquireCall();
     const first = s.agent.receiveJob(call);
@@ -43,7 +43,7 @@ describe("acquire", () => {
     expect(await s.agent.receiveJob(call)).toBeUndefined();
   });
 
-  test("01#98 CancelAcquire yields an AcquiredJob with an empty job id", async () => {
+  test("a cancelled acquire leaves no waiter", async () => {
     await using s = await scene();
     await using call = await s.agent.acquireCall();
     await s.agent.cancelAcquire(call);
