@@ -101,7 +101,7 @@ describe("module files of a version", () => {
     expect(pieces.map(({ type }) => type.case === "chunkPiece" && type.value.pieceIndex)).toEqual([0, 1]);
     const data = pieces.map(({ type }) => (type.case === "chunkPiece" ? type.value.data : bytes("")));
     expect(Buffer.concat(data).equals(file)).toBe(true);
-    expect(s.plane.moduleFiles(version.id)).toEqual(file);
+    expect(file.equals(s.plane.moduleFiles(version.id) ?? bytes(""))).toBe(true);
   });
 
   test("a hash that nobody uploaded fails the completion; without a plan the hash is not looked at", async () => {

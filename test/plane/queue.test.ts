@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { ourVersion } from "../../src/contract/versions.ts";
 import { FakeClock } from "../../src/kit/fake-clock.ts";
@@ -80,6 +81,7 @@ describe("who is woken by a new job", () => {
   test("a job is given to one of many waiters, once", async () => {
     const { world, post, waiter } = makeWorld(false);
     const stop = new AbortController();
+    setMaxListeners(0, stop.signal);
     const all = Array.from({ length: 20 }, (_, index) => world.queue.acquire(waiter(`w${index}`), stop.signal));
     const { id } = post();
     await Promise.race(all);
