@@ -7,20 +7,27 @@ import { type TarItem, tarEnd, tarEntry } from "./tar-write.ts";
 /** Room in the message of 4 MiB for what travels beside the archive. */
 const maxArchiveBytes = limits.rpcMessageBytes - 65_536;
 
+export interface PackedTemplate {
+  archive: Uint8Array;
+  /** Symbolic links, in order: they are in the archive as links, and no job will see them. */
+  skippedLinks: string[];
+}
+
 /**
  * Packs a local template folder by the rules of Coder's CLI (end of spec/03 §1.3). Equal trees give equal bytes.
  * Symbolic links become link entries, as the CLI's do: the extraction skips and reports them. Throws an OperatorError
  * (OUT-TEMPLATE) where the folder is missing, is no template, or is too big to travel.
  */
-export async function packTemplate(folder: string): Promise<Uint8Array> {
+export async function packTemplate(folder: string): Promise<PackedTemplate> {
   const names = await readdir(folder).catch((error: unknown) => {
     throw notTemplate(folder, messageOf(error), "give the folder that holds the template's main.tf", error);
   });
-  if (!names.some((name) => name.endsWith(".tf") || name.endsWith(".tf.json"))) {
+  if (!names.some((name) => /^[^.].*\.tf(\.json)?$/.test(name))) {
     const reason = names.length === 0 ? "the folder is empty" : "no file in it ends with .tf or .tf.json";
     throw notTemplate(folder, reason, "give the folder that holds the template's main.tf");
   }
   const parts: Uint8Array[] = [];
+  const skippedLinks: string[] = [];
   let bytes = tarEnd.length;
   const reserve = (size: number) => {
     bytes += size;
@@ -33,8 +40,9 @@ export async function packTemplate(folder: string): Promise<Uint8Array> {
     const entry = tarEntry(item);
     reserve(entry.length - (item.data?.length ?? 0));
     parts.push(entry);
+    if (item.linkTarget !== undefined) skippedLinks.push(item.name);
   });
-  return Buffer.concat([...parts, tarEnd]);
+  return { archive: Buffer.concat([...parts, tarEnd]), skippedLinks };
 }
 
 function notTemplate(folder: string, reason: string, cure: string, cause?: unknown): OperatorError {
@@ -64,7 +72,7 @@ async function walk(
       add({ name, mode: 0o777, linkTarget: await readlink(join(root, name)) });
     } else if (stat.isFile()) {
       reserve(stat.size);
-      add({ name, mode: 0o644 | (stat.mode & 0o111), data: await readFile(join(root, name)) });
+      add({ name, mode: stat.mode & 0o100 ? 0o755 : 0o644, data: await readFile(join(root, name)) });
     }
   }
 }

@@ -22,7 +22,7 @@ export interface FetchOptions {
 
 /**
  * Downloads a URL into an open file and returns the SHA-256 in hex of what arrived. A redirect is followed up to three
- * times, never from https to http. Throws a TransientError for whatever the network or the server did.
+ * times, and only under the protocol that the agent is for. Throws a TransientError for whatever the network or the server did.
  */
 export async function fetchInto(
   file: FileHandle,
@@ -37,11 +37,10 @@ export async function fetchInto(
     if (statusCode >= 300 && statusCode < 400 && headers.location) {
       response.destroy();
       const next = URL.canParse(headers.location, place.href) ? new URL(headers.location, place) : undefined;
-      if (!next || redirects === maxRedirects || !mayFollow(place, next)) {
-        throw failure(
-          place,
-          `a redirect to "${headers.location}": at most ${maxRedirects}, and none from https to http`,
-        );
+      if (next?.protocol !== url.protocol || redirects === maxRedirects) {
+        // Without the query: a store's address is often signed.
+        const target = headers.location.replace(/\?.*/s, "");
+        throw failure(place, `a redirect to "${target}": at most ${maxRedirects}, and all with ${url.protocol}`);
       }
       place = next;
       continue;
@@ -53,9 +52,6 @@ export async function fetchInto(
     return await receive(response, file, place, options, signal);
   }
 }
-
-const mayFollow = (from: URL, to: URL) =>
-  to.protocol === "https:" || (to.protocol === "http:" && from.protocol === "http:");
 
 const failure = (url: URL, what: string, cause?: unknown) =>
   new TransientError(`download "${url.origin}${url.pathname}": ${what}`, { cause });

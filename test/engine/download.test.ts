@@ -162,7 +162,7 @@ test("a server that goes silent is given up after 30 s, before its answer and in
   }
 });
 
-test("a redirect is followed, but not from https to http", async () => {
+test("a redirect is followed, but not from https to http or back", async () => {
   await using root = await temporaryFolder();
   await using store = await mirror((_request, response) => response.end(zip));
   const toStore: Handler = (_request, response) =>
@@ -171,8 +171,10 @@ test("a redirect is followed, but not from https to http", async () => {
   await using secure = await mirror(toStore, selfSigned());
   const agent = new https.Agent({ rejectUnauthorized: false });
   const download = { baseUrl: secure.url, agent, onProgress: () => undefined };
-  await expectFailure(root.path, findEngine(options(root.path, "", { download }), never), /none from https to http/);
+  await expectFailure(root.path, findEngine(options(root.path, "", { download }), never), /all with https:/);
   expect(store.requests).toEqual([]);
+  await using back = await mirror((_request, response) => response.writeHead(302, { location: secure.url }).end());
+  await expectFailure(root.path, findEngine(options(root.path, back.url), never), /all with http:/);
   expect(await findEngine(options(root.path, plain.url), never)).toMatchObject({ source: "download" });
   expect(store.requests).toEqual(["/store.zip"]);
 });
