@@ -8,8 +8,9 @@ export const yamuxLimits = {
   bodyBytes: 65_536,
   /** Writers wait while this much lies in the socket, so that pings and credit never queue behind more (spec/01 §3.12.3). */
   bufferedBytes: 1_048_576,
-  /** Control frames do not wait. A peer that makes us answer and never reads is cut off here, or it could fill our memory. */
-  stuckBytes: 8_388_608,
+  /** Control frames do not wait. A peer that makes us answer and never reads is cut off here, or it could fill our memory: each
+   *  of those frames is small, but costs some hundred bytes of bookkeeping while it waits. */
+  stuckBytes: 2_097_152,
   /** Opens in flight without ACK; the next one waits (spec/01 §3.3). */
   unackedOpens: 256,
   /** Streams that the peer opened and nobody has taken yet; the next one is refused (spec/01 §3.3). */

@@ -79,7 +79,7 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     this.#keepalive = new Keepalive(
       options.clock,
       (value) => this.control(frameType.ping, flag.syn, 0, value),
-      () => this.#lose(new TransientError("the peer has not answered a ping for 10 s"), false),
+      () => this.#lose(new TransientError("the peer has not answered a ping for 10 s")),
     );
   }
 
@@ -189,7 +189,7 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
 
   #onGoAway(code: number): void {
     if (code !== goAwayCode.normal) {
-      this.#lose(new TransientError(`the peer has ended the session with GoAway "${code}"`), true);
+      this.#lose(new TransientError(`the peer has ended the session with GoAway "${code}"`));
       return;
     }
     this.#goAwayReceived = true;
@@ -261,7 +261,7 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     if (this.#over) return;
     this.#pipe.send(encodeFrame({ type, flags, streamId, length }));
     if (this.#pipe.bufferedBytes > yamuxLimits.stuckBytes) {
-      this.#lose(new TransientError("the peer makes us answer and reads nothing"), true);
+      this.#lose(new TransientError("the peer makes us answer and reads nothing"));
     }
   }
 
@@ -307,9 +307,7 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     this.#streams.set(stream.id, stream);
     this.#unacked++;
     this.control(frameType.windowUpdate, flag.syn, stream.id, 0);
-    stream.awaitAck(() =>
-      this.#lose(new TransientError(`the peer has not accepted stream "${stream.id}" in 75 s`), false),
-    );
+    stream.awaitAck(() => this.#lose(new TransientError(`the peer has not accepted stream "${stream.id}" in 75 s`)));
     return stream;
   }
 
@@ -362,15 +360,15 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
   }
 
   /** Ends the session without the peer's help. */
-  #lose(error: Error, drop: boolean): void {
+  #lose(error: Error): void {
     this.#log(`yamux: ${error.message}`);
-    this.#finish(error, drop);
+    this.#finish(error, false);
     this.#pipe.destroy();
   }
 
   #finish(error: Error | undefined, drop: boolean): void {
     if (this.#over) return;
-    const reason = error ?? new TransientError("the session was closed");
+    const reason = streamReason(error, drop);
     this.#over = reason;
     this.#keepalive[Symbol.dispose]();
     this.#refuseOpens(reason);
@@ -380,6 +378,13 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     this.#backlog.length = 0;
     this.#settleEnded(error);
   }
+}
+
+/** What the streams of a session that ended say: a violation is the session's; for a call it is a lost connection (spec/01 §4.11). */
+function streamReason(error: Error | undefined, aborted: boolean): Error {
+  if (!error) return new TransientError("the session was closed");
+  if (aborted || !(error instanceof PeerError)) return error;
+  return new TransientError(`connection lost: ${error.message}`, { cause: error });
 }
 
 function isOurs(id: number, nextId: number): boolean {
