@@ -1,3 +1,4 @@
+import type { Features } from "../contract/versions.ts";
 import type {
   CommitQuotaResponse,
   CompletedJob,
@@ -5,7 +6,6 @@ import type {
   UpdateJobRequest,
   UpdateJobResponse,
 } from "../gen/provisionerd_pb.ts";
-import type { Features } from "../contract/versions.ts";
 
 /**
  * What a job needs of the control plane. Every call waits out outages: it is repeated on transport errors, on whatever
@@ -19,7 +19,10 @@ export interface ControlPlane {
   /** As `updateJob`, but repeated at most once when it is unknown whether the server acted; `repeated` tells (spec/02 §5.5). */
   updateJobOnce(request: UpdateJobRequest, signal: AbortSignal): Promise<Ambiguous<UpdateJobResponse>>;
   /** Repeated at most once when it is unknown whether the server acted (spec/02 §5.8). */
-  commitQuota(request: { jobId: string; dailyCost: number }, signal: AbortSignal): Promise<Ambiguous<CommitQuotaResponse>>;
+  commitQuota(
+    request: { jobId: string; dailyCost: number },
+    signal: AbortSignal,
+  ): Promise<Ambiguous<CommitQuotaResponse>>;
   completeJob(job: CompletedJob, signal: AbortSignal): Promise<void>;
   failJob(job: FailedJob, signal: AbortSignal): Promise<void>;
   /** Uploads the archive of an import's modules; the server knows it by its SHA-256 afterwards. */
