@@ -246,7 +246,7 @@ test("without a kernel lock a dead owner's lock is taken over after 60 s, a livi
   await utimes(file, 1, 1);
   await turn(50_000);
   expect(owner).toBeUndefined();
-  await turn(12_000);
+  await turn(20_000);
   await taking;
   const before = await stat(file);
   await clock.advance(5_000);
