@@ -61,7 +61,8 @@ export class RecordingDecoder {
 
   push(bytes: Buffer | undefined): void {
     if (!bytes) {
-      return this.#tell("tcp", { end: true });
+      this.#tell("tcp", { end: true });
+      return;
     }
     this.#rest = Buffer.concat([this.#rest, bytes]);
     if (this.#state === "head") this.#head();
