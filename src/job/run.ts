@@ -134,6 +134,7 @@ class JobRun {
     const outcome = this.#masked(
       foresee(outcomeOf(settled, this.#identity, ledger, this.#interruption.reason), reportNeeds),
     );
+    updates.ending();
     updates.marker(stages.cleaningUp);
     if (outcome.kind === "failed") {
       updates.say(LogLevel.ERROR, stages.cleaningUp, summaryOf(outcome.failure, ledger, this.#identity.kind));

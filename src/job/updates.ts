@@ -112,9 +112,13 @@ export class Updates implements AsyncDisposable {
     }
   }
 
+  /** The job's work is over: lines that were held back for its end are queued, before whatever is said about the end. */
+  ending(): void {
+    this.#queue.release();
+  }
+
   /** Takes no more lines, and resolves when all are sent; rejects with the signal's reason. Heartbeats go on. */
   async finish(signal: AbortSignal): Promise<void> {
-    this.#queue.release();
     this.#finishing = true;
     if (this.#life.signal.aborted) return;
     const empty = new Promise<void>((resolve) => this.#flushing.push(resolve));
