@@ -167,8 +167,11 @@ async function unaryOnce(
 ): Promise<Uint8Array> {
   await using call = await rpc.call(method, signal);
   onSend();
-  await call.send(bytes);
-  await call.closeSend();
+  // Not awaited: an early answer counts whether or not all of the request was taken.
+  call
+    .send(bytes)
+    .then(() => call.closeSend())
+    .catch(() => undefined);
   const answer = await call.receive(signal);
   if (!answer) throw new TransientError(`${method}: ended without an answer`);
   return answer;

@@ -54,13 +54,15 @@ async function sendUnless(answered: Promise<void>, call: ClientCall, type: FileM
 
 /** Reads on after the empty answer; an Error packet within the grace period means failure. */
 async function lateError(call: ClientCall, clock: Clock, signal: AbortSignal): Promise<void> {
+  const grace = new AbortController();
+  using _timer = clock.after(graceMs, () => grace.abort(new Error("no error came")));
+  using limited = anySignal(signal, grace.signal);
   try {
-    while (await call.receive(signal));
-    await clock.sleep(graceMs, signal);
-    await call.receive(signal);
+    // The first end is CloseSend; behind it come an Error, the end of the stream, or nothing.
+    if (!(await call.receive(limited.signal))) await call.receive(limited.signal);
   } catch (error) {
     if (error instanceof RefusedError) throw error;
-    // The stream is gone: no error can follow, and the answer has been read.
+    // Nothing more can follow on a stream that is gone, and the answer was yes.
     signal.throwIfAborted();
   }
 }
