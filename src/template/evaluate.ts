@@ -26,22 +26,26 @@ type For = Expression & { kind: "for" };
 
 const noNames: Scope = new Map();
 
-/** Work that one file's constants may cost: far more than writing out any real one, far less than nested loops can ask for. */
-const maxWork = 5_000_000;
+/** Work that one file's constants may cost beside their text: far less than nested loops can ask for. */
+const extraWork = 5_000_000;
+/** How often one character of the text may be looked at: strings inside lists inside objects are measured at each level. */
+const workPerCharacter = 8;
 
 /**
  * Evaluates constants: no variables, no functions (spec/04 §7.1, §8.4). A diagnostic says why something is none, and the
  * result is then unknown.
  */
 export class Evaluator {
-  #work = maxWork;
+  #work: number;
   /** Set while mistakes do not count, as in the branch that a condition did not choose. */
   #quiet = false;
 
   constructor(
     readonly source: Source,
     readonly diagnostics: Diagnostics,
-  ) {}
+  ) {
+    this.#work = extraWork + workPerCharacter * source.text.length;
+  }
 
   evaluate(expression: Expression, scope: Scope = noNames): Value {
     if (!this.#spend(1, expression.span)) return unknown;
@@ -324,7 +328,7 @@ export class Evaluator {
       const name = this.#name(this.evaluate(key, inner), key.span);
       if (name === undefined) return unknown;
       const value = this.evaluate(loop.value, inner);
-      if (loop.group) {
+      if (loop.ellipsis) {
         const group = groups.get(name);
         if (group) group.push(value);
         else groups.set(name, [value]);

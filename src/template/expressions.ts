@@ -56,9 +56,7 @@ function binary(cursor: Cursor, level: number): Expression {
 
 /** A term with its steps; `-` and `!` bind to that and no more. */
 function operand(cursor: Cursor): Expression {
-  const errors = cursor.diagnostics.count;
-  const first = term(cursor);
-  return cursor.failed(errors) ? first : parseSteps(cursor, first, parseExpression);
+  return parseSteps(cursor, term(cursor), parseExpression);
 }
 
 function term(cursor: Cursor): Expression {
@@ -163,14 +161,14 @@ function callArguments(cursor: Cursor, args: Expression[], head: Span): Token {
     if (separator.type === "...") {
       if (cursor.peek().type === ")") break;
       const detail = "An expanded function argument (with ...) must be immediately followed by closing parentheses.";
-      cursor.firstError(cursor.peek(), "Missing closing parenthesis", detail);
+      cursor.firstError(separator, "Missing closing parenthesis", detail);
       return cursor.recover(")");
     }
     if (separator.type === "end") {
       const detail =
         "There is no closing parenthesis for this function call before the end of the file. This may be caused by incorrect parenthesis nesting elsewhere in this file.";
       cursor.error(head, "Unterminated function call", detail);
-      return separator;
+      return cursor.recover(")");
     }
     if (separator.type !== ",") {
       const detail = "A comma is required to separate each function argument from the next.";

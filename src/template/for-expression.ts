@@ -8,17 +8,27 @@ const summary = "Invalid 'for' expression";
 /** `[for k, v in coll : v if cond]` and `{for k, v in coll : k => v...}`; the bracket is read, the keyword is next. */
 export function parseFor(cursor: Cursor, open: Token, parse: (cursor: Cursor) => Expression): Expression {
   const closer = open.type === "{" ? "}" : "]";
-  const parts = forParts(cursor, parse, open.type === "{");
+  const parts = forParts(cursor, parse);
   if (!parts) return { kind: "broken", span: between(open, cursor.recover(closer)) };
   if (cursor.peek().type === closer) cursor.read();
   else {
     cursor.firstError(cursor.peek(), summary, "Extra characters after the end of the 'for' expression.");
     cursor.recover(closer);
   }
-  return { kind: "for", ...parts, span: between(open, cursor.last) };
+  const span = between(open, cursor.last);
+  const { key, value, ellipsis } = parts;
+  if (closer === "}" && !key) {
+    cursor.error(value.span, summary, "Key expression is required when building an object.");
+  } else if (closer === "]" && key) {
+    cursor.error(key.span, summary, "Key expression is not valid when building a tuple.");
+  }
+  if (closer === "]" && ellipsis) {
+    cursor.error(ellipsis, summary, "Grouping ellipsis (...) cannot be used when building a tuple.");
+  }
+  return { kind: "for", ...parts, span };
 }
 
-function forParts(cursor: Cursor, parse: (cursor: Cursor) => Expression, makesObject: boolean): ForParts | undefined {
+function forParts(cursor: Cursor, parse: (cursor: Cursor) => Expression): ForParts | undefined {
   const errors = cursor.diagnostics.count;
   const fail = (detail: string) => {
     cursor.firstError(cursor.peek(), summary, detail);
@@ -48,18 +58,12 @@ function forParts(cursor: Cursor, parse: (cursor: Cursor) => Expression, makesOb
     value = parse(cursor);
   }
   if (cursor.failed(errors)) return undefined;
-  const group = cursor.peek().type === "...";
-  const ellipsis = group ? cursor.read() : undefined;
+  const ellipsis = cursor.peek().type === "..." ? cursor.read() : undefined;
   let condition: Expression | undefined;
   if (cursor.isKeyword("if")) {
     cursor.read();
     condition = parse(cursor);
     if (cursor.failed(errors)) return undefined;
   }
-  if (!makesObject && key) cursor.error(key.span, summary, "Key expression is not valid when building a tuple.");
-  if (!makesObject && ellipsis) {
-    cursor.error(ellipsis, summary, "Grouping ellipsis (...) cannot be used when building a tuple.");
-  }
-  if (makesObject && !key) cursor.error(value.span, summary, "Key expression is required when building an object.");
-  return { keyName, valueName, collection, key, value, condition, group };
+  return { keyName, valueName, collection, key, value, condition, ellipsis };
 }

@@ -48,7 +48,7 @@ const heredocOpen = /<<-?([\p{ID_Start}_][\p{ID_Continue}-]*)\r?\n/uy;
 const blanks = /[ \t]+/y;
 /** Runs of text that hold nothing special. */
 const quotedRun = /[^"\\$%\r\n\udfff]+/y;
-const heredocRun = /[^$%\n\udfff]+/y;
+const heredocRun = /[^$%\r\n\udfff]+/y;
 
 /** Cuts native syntax into tokens (spec/04 §8.2). Accepts any text; what is wrong becomes a token. Linear in the text. */
 export function scan(source: Source): Token[] {
@@ -106,9 +106,12 @@ class Scanner {
       this.#modes.push({ kind: "quoted" });
     } else if (char === "}" && sequence?.braces === 0) this.#endSequence(1);
     else if (this.#starts("~}")) {
-      // Outside a sequence this is an error that the parser sees.
       if (sequence?.braces === 0) this.#endSequence(2);
-      else this.#emit("sequence-end", 2);
+      else {
+        // Closes a brace all the same: the parser sees the mistake.
+        if (sequence) sequence.braces--;
+        this.#emit("sequence-end", 2);
+      }
     } else this.#word(char, sequence);
   }
 
@@ -186,17 +189,19 @@ class Scanner {
 
   #heredoc(mode: { marker: string; lineStart: boolean }): void {
     const { text } = this;
-    const end = this.#textEnd(heredocRun, (char, at) => (char === "$" || char === "%" ? this.#sigil(at) : 0));
+    const textEnd = this.#textEnd(heredocRun, (char, at) => (char === "$" || char === "%" ? this.#sigil(at) : 0));
+    const carriage = text.startsWith("\r\n", textEnd) ? 1 : 0;
+    const end = textEnd + carriage;
     const lineStart = mode.lineStart;
     mode.lineStart = text[end] === "\n";
     if (mode.lineStart && lineStart && text.slice(this.#at, end).trim() === mode.marker) {
       this.#modes.pop();
-      const carriage = text[end - 1] === "\r" ? 1 : 0;
       this.#emit("heredoc-close", end - carriage - this.#at);
       this.#emit("newline", 1 + carriage);
     } else if (mode.lineStart) this.#emit("heredoc-text", end + 1 - this.#at);
     else if (end > this.#at) this.#emit("heredoc-text", end - this.#at);
     else if (text[end] === badByte) this.#emit("bad-utf8", 1);
+    else if (text[end] === "\r") this.#emit("invalid", 1);
     else this.#beginSequence();
   }
 

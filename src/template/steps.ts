@@ -19,8 +19,7 @@ function readSteps(cursor: Cursor, steps: Step[], parse: Parse): void {
     if (type !== "." && type !== "[") return;
     const start = cursor.read();
     const step = type === "." ? afterDot(cursor, start) : afterBracket(cursor, start, parse);
-    if (!step) return;
-    steps.push(step);
+    if (step) steps.push(step);
   }
 }
 
@@ -73,11 +72,8 @@ function attributeSplat(cursor: Cursor, dot: Token): Step {
 function afterBracket(cursor: Cursor, open: Token, parse: Parse): Step {
   if (cursor.peek().type === "*") {
     cursor.read();
-    if (cursor.read().type !== "]" && !cursor.recovering) {
-      const detail = 'The star for a full splat operator must be immediately followed by a closing bracket ("]").';
-      cursor.error(cursor.last, "Missing close bracket on splat index", detail);
-      cursor.recover("]");
-    }
+    const detail = 'The star for a full splat operator must be immediately followed by a closing bracket ("]").';
+    closeBracket(cursor, "Missing close bracket on splat index", detail);
     const steps: Step[] = [];
     cursor.nest(
       () => readSteps(cursor, steps, parse),
@@ -89,11 +85,16 @@ function afterBracket(cursor: Cursor, open: Token, parse: Parse): Step {
     const errors = cursor.diagnostics.count;
     const key = parse(cursor);
     if (cursor.failed(errors)) cursor.recover("]");
-    else if (cursor.read().type !== "]" && !cursor.recovering) {
+    else {
       const detail = 'The index operator must end with a closing bracket ("]").';
-      cursor.error(cursor.last, "Missing close bracket on index", detail);
-      cursor.recover("]");
+      closeBracket(cursor, "Missing close bracket on index", detail);
     }
     return { kind: "index", key, span: between(open, cursor.last) };
   });
+}
+
+/** What is wrong is told at the bracket that is found in the end, as Terraform does. */
+function closeBracket(cursor: Cursor, summary: string, detail: string): void {
+  if (cursor.read().type === "]" || cursor.recovering) return;
+  cursor.error(cursor.recover("]"), summary, detail);
 }

@@ -45,7 +45,8 @@ export interface ForParts {
   key: Expression | undefined;
   value: Expression;
   condition: Expression | undefined;
-  group: boolean;
+  /** Set: values with the same key are gathered in a tuple. */
+  ellipsis: Span | undefined;
 }
 
 export interface Attribute {

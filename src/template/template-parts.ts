@@ -35,6 +35,7 @@ class PartsReader {
 
   read(end: "quote-close" | "heredoc-close"): TemplatePart[] {
     const { cursor } = this;
+    const first = cursor.peek();
     for (;;) {
       const token = cursor.read();
       if (token.type === end) return this.#parts;
@@ -47,11 +48,11 @@ class PartsReader {
         this.#trimPrevious(token);
         cursor.withLineBreaks(false, () => {
           if (token.type === "directive") this.#directive(token);
-          else this.#interpolation(token, end === "quote-close");
+          else this.#interpolation(token, first, end === "quote-close");
         });
       } else {
         cursor.firstError(token, "Unterminated template string", "No closing marker was found for the string.");
-        if (token.type !== "end") cursor.recover(end);
+        cursor.recover(end);
         return this.#parts;
       }
     }
@@ -63,24 +64,24 @@ class PartsReader {
     if (open.end - open.start === 3 && previous?.kind === "text") previous.text = previous.text.trimEnd();
   }
 
-  #interpolation(open: Token, quoted: boolean): void {
+  #interpolation(open: Token, first: Token, quoted: boolean): void {
     const { cursor } = this;
     const expression = this.parse(cursor);
     const close = cursor.peek();
     if (close.type === "sequence-end") this.#close();
     else {
-      this.#unclosed(close, quoted);
+      this.#unclosed(close, first, quoted);
       cursor.recover("sequence-end");
     }
     this.#parts.push({ kind: "value", expression, span: between(open, cursor.last) });
   }
 
-  #unclosed(found: Token, quoted: boolean): void {
+  #unclosed(found: Token, first: Token, quoted: boolean): void {
     const errantQuote = quoted && (found.type === "quote-close" || found.type === "quote-open");
     if (found.type === "end" || errantQuote) {
       const where = errantQuote ? "quoted template" : "file";
       const detail = `There is no closing brace for this interpolation sequence before the end of the ${where}. This might be caused by incorrect nesting inside the given expression.`;
-      this.cursor.firstError(found, "Unclosed template interpolation sequence", detail);
+      this.cursor.firstError(between(first, found), "Unclosed template interpolation sequence", detail);
     } else {
       const detail = found.type === ":" ? unexpectedColon : unexpectedText;
       this.cursor.firstError(found, "Extra characters after interpolation expression", detail);
@@ -110,7 +111,7 @@ class PartsReader {
       const detail = "Expected a closing brace to end the sequence, but found extra characters.";
       this.#fail(close, `Extra characters in ${name} marker`, detail);
     }
-    this.#parts.push({ ...part, span: between(open, cursor.last) });
+    this.#parts.push({ ...part, span: between(open, close) });
   }
 
   #directivePart(name: string, keyword: Token): WithoutSpan<TemplatePart> | undefined {
@@ -125,7 +126,9 @@ class PartsReader {
       case "endfor":
         return { kind: name };
       default: {
-        const detail = `"${name}" is not a valid template control keyword.`;
+        const meant = keywords.find((word) => isClose(name, word));
+        const advice = meant ? ` Did you mean "${meant}"?` : "";
+        const detail = `"${name}" is not a valid template control keyword.${advice}`;
         this.#fail(keyword, "Invalid template control keyword", detail);
         return undefined;
       }
@@ -159,6 +162,23 @@ class PartsReader {
     this.cursor.firstError(span, summary, detail);
     this.cursor.recover("sequence-end");
   }
+}
+
+const keywords = ["if", "for", "else", "endif", "endfor"];
+
+/** Whether at most two letters must be changed, added or dropped to make one of the other. */
+function isClose(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 2) return false;
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return (row.at(-1) ?? 0) <= 2;
 }
 
 type WithoutSpan<T> = T extends unknown ? Omit<T, "span"> : never;

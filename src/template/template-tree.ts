@@ -50,10 +50,11 @@ class TreeBuilder {
 
   build(): Expression[] {
     const result = this.#sequence([]);
-    const extra = this.parts[this.#index];
-    if (extra) {
+    for (let extra = this.parts[this.#index]; extra; extra = this.parts[this.#index]) {
       const detail = "The control directives within this template are unbalanced.";
       this.cursor.error(extra.span, `Unexpected ${extra.kind} directive`, detail);
+      this.#index++;
+      this.#sequence(result);
     }
     return result;
   }
@@ -81,7 +82,11 @@ class TreeBuilder {
       this.#index++;
       no = this.#sequence([]);
     }
-    this.#close(open, "endif");
+    if (this.parts[this.#index]?.kind === "else") {
+      const at = () => this.cursor.source.rangeText(open.span);
+      const detail = () => `Already in the else clause for the if started at ${at()}.`;
+      this.cursor.error(this.parts[this.#index++]?.span ?? open.span, "Unexpected else directive", detail);
+    } else this.#close(open, "endif");
     const template = (parts: Expression[]): Expression => ({ kind: "template", parts, span: open.span });
     return {
       kind: "conditional",
@@ -96,7 +101,7 @@ class TreeBuilder {
     const value: Expression = { kind: "template", parts: this.#sequence([]), span: open.span };
     this.#close(open, "endfor");
     const { span } = open;
-    const loop: Expression = { ...open, value, key: undefined, condition: undefined, group: false };
+    const loop: Expression = { ...open, value, key: undefined, condition: undefined, ellipsis: undefined };
     return { kind: "join", loop, span };
   }
 

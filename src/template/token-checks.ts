@@ -52,11 +52,18 @@ const complaints: Partial<Record<Token["type"], Complaint>> = {
   invalid: { summary: "Invalid character", detail: "This character is not used within the language." },
 };
 
+const curlyQuotes: Complaint = {
+  summary: "Invalid character",
+  detail:
+    '"Curly quotes" are not valid here. These can sometimes be inadvertently introduced when sharing code via documents or discussion forums. It might help to replace the character with a "straight quote".',
+};
+
 /** Complains about characters that mean nothing in HCL, before any parsing does. */
 export function checkTokens(source: Source, tokens: readonly Token[], diagnostics: Diagnostics): void {
   const told = new Map<string, number>();
   for (const token of tokens) {
-    const complaint = complaints[token.type];
+    const curly = token.type === "invalid" && /[\u201c\u201d]/.test(source.text[token.start] ?? "");
+    const complaint = curly ? curlyQuotes : complaints[token.type];
     if (!complaint) continue;
     const { summary, detail, limit, pairs } = complaint;
     // The bitwise operators share one count.

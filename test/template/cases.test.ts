@@ -40,4 +40,3 @@ describe("recorded parse cases", () => {
     });
   }
 });
-
