@@ -22,7 +22,9 @@ await build({
   chunkNames: "chunks/[name]-[hash]",
   define: { "process.env.OUTPOST_BUILD_VERSION": JSON.stringify(version) },
   // CommonJS packages inside an ES module bundle still call require.
-  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
   logLevel: "warning",
 });
 

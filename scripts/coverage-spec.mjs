@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const chapters = { "01": ["Transport", 118], "02": ["Jobs", 87], "03": ["Terraform", 94], "04": ["Graph and parse", 134] };
+const chapters = {
+  "01": ["Transport", 118],
+  "02": ["Jobs", 87],
+  "03": ["Terraform", 94],
+  "04": ["Graph and parse", 134],
+};
 const exceptions = JSON.parse(readFileSync(join(root, "test/conformance-exceptions.json"), "utf8"));
 
 function* files(folder) {
@@ -41,7 +46,9 @@ for (const [chapter, [title, count]] of Object.entries(chapters)) {
   const excepted = ids.filter((id) => !named.has(id) && exceptions[id]);
   const missing = ids.filter((id) => !named.has(id) && !exceptions[id]);
   lines.push(`| ${chapter} ${title} | ${count} | ${covered.length} | ${excepted.length} | ${missing.length} |`);
-  console.log(`${chapter} ${title}: ${covered.length}/${count} named, ${excepted.length} exceptions, ${missing.length} missing${missing.length ? `: ${missing.join(" ")}` : ""}`);
+  console.log(
+    `${chapter} ${title}: ${covered.length}/${count} named, ${excepted.length} exceptions, ${missing.length} missing${missing.length ? `: ${missing.join(" ")}` : ""}`,
+  );
   details.push("", `## ${chapter} ${title}`, "");
   if (excepted.length + missing.length === 0) details.push("Every number is named by a test.");
   for (const id of excepted) details.push(`- ${id}: exception: ${exceptions[id]}`);

@@ -5,5 +5,8 @@ import { root, setUp } from "./setup.mjs";
 
 setUp();
 const [file, ...args] = process.argv.slice(2);
-const done = spawnSync(process.execPath, ["--import", "tsx", join(root, file), ...args], { cwd: root, stdio: "inherit" });
+const done = spawnSync(process.execPath, ["--import", "tsx", join(root, file), ...args], {
+  cwd: root,
+  stdio: "inherit",
+});
 process.exit(done.status ?? 70);

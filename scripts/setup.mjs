@@ -49,7 +49,9 @@ function built() {
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  console.error(`error: Node ${process.versions.node} is too old\n  cause  Outpost needs Node 20.19 or newer\n  cure   install a newer Node, then run the command again`);
+  console.error(
+    `error: Node ${process.versions.node} is too old\n  cause  Outpost needs Node 20.19 or newer\n  cure   install a newer Node, then run the command again`,
+  );
   process.exit(78);
 }
 
@@ -61,7 +63,9 @@ export function setUp({ build = true } = {}) {
     const since = performance.now();
     console.error("packages: installing (npm ci) …");
     // npm's stdout would mix with the output of a command in a pipe.
-    run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["ignore", "pipe", "inherit"] });
+    run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     writeFileSync(stamp, "");
     const now = new Date();
     utimesSync(stamp, now, now);

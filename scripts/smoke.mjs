@@ -15,7 +15,11 @@ const cases = [
 let failed = 0;
 for (const [args, status, pattern] of cases) {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME };
-  const done = spawnSync(process.execPath, [join(root, "dist/main.js"), ...args], { encoding: "utf8", env, timeout: 20_000 });
+  const done = spawnSync(process.execPath, [join(root, "dist/main.js"), ...args], {
+    encoding: "utf8",
+    env,
+    timeout: 20_000,
+  });
   const ok = done.status === status && pattern.test(done.stdout + done.stderr);
   console.log(`${ok ? "ok  " : "FAIL"} outpost ${args.join(" ")}`);
   if (!ok) {

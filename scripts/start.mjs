@@ -4,10 +4,14 @@ import { join } from "node:path";
 import { root, setUp } from "./setup.mjs";
 
 const did = setUp();
-const child = spawn(process.execPath, [join(root, "dist/main.js"), "demo", join(root, "terraform-fixtures/hello"), ...process.argv.slice(2)], {
-  stdio: "inherit",
-  env: { ...process.env, OUTPOST_SETUP: JSON.stringify(did) },
-});
+const child = spawn(
+  process.execPath,
+  [join(root, "dist/main.js"), "demo", join(root, "terraform-fixtures/hello"), ...process.argv.slice(2)],
+  {
+    stdio: "inherit",
+    env: { ...process.env, OUTPOST_SETUP: JSON.stringify(did) },
+  },
+);
 // Ctrl-C reaches the child by the terminal's process group; only a kill of this script alone must be passed on.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => child.kill("SIGTERM"));

@@ -5,8 +5,12 @@ import { root, setUp } from "./setup.mjs";
 
 for (const [what, text] of setUp()) console.error(`${what}: ${text}`);
 spawnSync(process.execPath, [join(root, "scripts/providers.mjs")], { stdio: "inherit" });
-const tests = spawnSync(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: "inherit",
-});
+const tests = spawnSync(
+  process.execPath,
+  [join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: "inherit",
+  },
+);
 process.exit(tests.status ?? 70);

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../kit/clock.ts";
-import { exitCode, OperatorError, messageOf } from "../kit/errors.ts";
+import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
 
 /** `/livez` fails when our own loop has not turned for this long: then only a restart helps. */
 const stuckMs = 60_000;
@@ -70,9 +70,10 @@ export async function serveHealth(address: string, pulse: Pulse, readiness: Read
   const bound = server.address() as AddressInfo;
   return {
     address: `${bound.address}:${bound.port}`,
-    [Symbol.asyncDispose]: () => new Promise((resolve) => {
-      server.closeAllConnections();
-      server.close(() => resolve());
-    }),
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
   };
 }

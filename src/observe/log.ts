@@ -23,7 +23,8 @@ export function jsonLog(write: (line: string) => void, least: Level): Log {
     { write: (line: string) => write(line.trimEnd()) },
   );
   return {
-    write: (level, logger, message, fields = {}) => out[level]({ logger_names: logger ? [logger] : [], fields }, message),
+    write: (level, logger, message, fields = {}) =>
+      out[level]({ logger_names: logger ? [logger] : [], fields }, message),
   };
 }
 
@@ -33,7 +34,9 @@ export function humanLog(write: (line: string) => void, least: Level, now: () =>
     write: (level, logger, message, fields = {}) => {
       if (rank[level] < rank[least]) return;
       const time = new Date(now()).toTimeString().slice(0, 8);
-      const details = Object.entries(fields).flatMap(([key, value]) => (value === undefined || value === "" ? [] : [`${key}=${quote(value)}`]));
+      const details = Object.entries(fields).flatMap(([key, value]) =>
+        value === undefined || value === "" ? [] : [`${key}=${quote(value)}`],
+      );
       write([time, level.padEnd(5), logger.padEnd(5), message, ...details].join(" "));
     },
   };

@@ -93,7 +93,7 @@ export class Conversation {
     onState?: (state: Uint8Array) => void,
   ): Promise<AnswerOf<K>> {
     if (this.#over) throw this.#over;
-    const step = question.case as K;
+    const step: Question = (question as { case: Question }).case;
     if (this.#asked) throw new Error(`ask for "${step}": "${this.#asked.step}" has not answered`);
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#asked = { step, onState, resolve, reject };

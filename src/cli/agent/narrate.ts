@@ -108,7 +108,7 @@ function linkFact(log: Log, event: Extract<AgentFact, { kind: "link" }>["event"]
           ? `jobs whose tags are all in {${tags.join(", ")}}; no untagged jobs: the key has tags`
           : "untagged jobs only: the key has no tags";
       return log.write("info", "link", `key "${event.details.name}" accepted; takes ${takes}`, {
-        organization: event.details.organization,
+        organization: event.details.organizationId,
       });
     }
   }

@@ -1,0 +1,120 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fixture, Outpost } from "../support/outpost.ts";
+
+let scratch: string;
+beforeEach(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "outpost-e2e-"));
+});
+afterEach(() => rm(scratch, { recursive: true, force: true }));
+
+const run = (args: string[], environment: Record<string, string> = {}) =>
+  new Outpost(["run", ...args], { TMPDIR: scratch, ...environment }, scratch);
+
+type Ended = { job: string; succeeded: boolean; error?: string; changes?: object; left?: number; stateBytes?: number };
+const jobs = (outpost: Outpost) => outpost.events.filter((event) => event.kind === "job-ended") as unknown as Ended[];
+
+describe("a template's whole life", () => {
+  test("hello: import, start, stop, delete; everything succeeds and nothing is left behind", async () => {
+    await using outpost = run([fixture("hello"), "--json"]);
+    expect(await outpost.ended).toBe(0);
+    expect(jobs(outpost).map(({ job, succeeded }) => [job, succeeded])).toEqual([
+      ["import", true],
+      ["start", true],
+      ["stop", true],
+      ["delete", true],
+    ]);
+    const [, start, , gone] = jobs(outpost);
+    expect(start).toMatchObject({ changes: { made: 1, changed: 0, destroyed: 0 }, left: 1 });
+    expect(start?.stateBytes).toBeGreaterThan(100);
+    expect(gone).toMatchObject({ left: 0 });
+    expect(outpost.events.at(-1)).toMatchObject({ kind: "finished", succeeded: true, jobs: 4 });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  test("hello on a screen: stages with times, log lines, resources and a summary", async () => {
+    await using outpost = run([fixture("hello")]);
+    expect(await outpost.ended).toBe(0);
+    expect(outpost.text).toMatch(/✓ import {2}\d+\.\d s .*init \d/);
+    expect(outpost.text).toMatch(/start \| plan {2}\| Plan: 1 to add/);
+    expect(outpost.text).toMatch(/start \| apply \| terraform_data\.hello: Creation complete/);
+    expect(outpost.text).toMatch(/✓ start .*1 made .*state 1\.\d kB/);
+    expect(outpost.text).toMatch(/✓ delete .*nothing left/);
+    expect(outpost.text).toMatch(/4 jobs succeeded in .*Terraform .*, Outpost /);
+    expect(outpost.text).not.toContain("\u001b[");
+  });
+
+  test("modules: local and nested ones, with for_each", async () => {
+    await using outpost = run([fixture("modules"), "--json"]);
+    expect(await outpost.ended).toBe(0);
+    expect(jobs(outpost)[1]).toMatchObject({ job: "start", succeeded: true, changes: { made: 4 } });
+  });
+
+  test("--until plan makes nothing", async () => {
+    await using outpost = run([fixture("hello"), "--until", "plan", "--json"]);
+    expect(await outpost.ended).toBe(0);
+    expect(jobs(outpost).map(({ job }) => job)).toEqual(["import", "plan"]);
+  });
+
+  test("--keep leaves what was made, and its state beside you", async () => {
+    await using outpost = run([fixture("hello"), "--keep", "--workspace", "mine", "--json"]);
+    expect(await outpost.ended).toBe(0);
+    const state = JSON.parse(await readFile(join(scratch, "outpost-mine.tfstate"), "utf8"));
+    expect(state.resources).toHaveLength(1);
+    expect(outpost.events.at(-1)).toMatchObject({
+      kind: "finished",
+      stateFile: expect.stringContaining("outpost-mine.tfstate"),
+    });
+  });
+});
+
+describe("templates that fail", () => {
+  test("a plan that fails ends with 1, says where and why, and makes nothing", async () => {
+    await using outpost = run([fixture("fails-plan"), "--json"]);
+    expect(await outpost.ended).toBe(1);
+    expect(jobs(outpost).at(-1)).toMatchObject({ job: "import", succeeded: false });
+    expect(outpost.text).toContain("This template refuses every plan.");
+    expect(outpost.text).toContain("main.tf");
+  });
+
+  test("an apply that fails half-way: its state arrives, and what was made is destroyed", async () => {
+    await using outpost = run([fixture("fails-apply-half"), "--json"]);
+    expect(await outpost.ended).toBe(1);
+    const [, start, gone] = jobs(outpost);
+    expect(start).toMatchObject({ job: "start", succeeded: false, error: expect.stringContaining("terraform apply") });
+    expect(start?.left).toBeGreaterThanOrEqual(1);
+    expect(gone).toMatchObject({ job: "delete", succeeded: true, left: 0 });
+  });
+
+  test("Ctrl-C in an apply cancels, reports with state, cleans up and ends with 130", async () => {
+    await using outpost = run([fixture("slow"), "--json"]);
+    await outpost.says(/step 1 of/);
+    outpost.kill("SIGINT");
+    expect(await outpost.ended).toBe(130);
+    const [, start, gone] = jobs(outpost);
+    expect(start).toMatchObject({ job: "start", succeeded: false });
+    expect(gone).toMatchObject({ job: "delete", succeeded: true, left: 0 });
+  });
+});
+
+describe("bad input", () => {
+  test.each([
+    [["/no/such/folder"], /\/no\/such\/folder/],
+    [[fixture("hello"), "--var", "greeting"], /NAME=VALUE/],
+    [[fixture("hello"), "--var-file", "/no/such/file"], /\/no\/such\/file/],
+    [[fixture("hello"), "--until", "later"], /later/],
+  ])("outpost run %j is refused with 64 in words", async (args, words) => {
+    await using outpost = run(args);
+    expect(await outpost.ended).toBe(64);
+    expect(outpost.text).toMatch(words);
+    expect(outpost.text).not.toMatch(/\n {4}at /);
+  });
+
+  test("an empty folder is refused with what a template is", async () => {
+    await using outpost = run([scratch]);
+    expect(await outpost.ended).toBe(64);
+    expect(outpost.text).toMatch(/\.tf/);
+  });
+});

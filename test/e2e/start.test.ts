@@ -1,0 +1,103 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { packTemplate } from "../../src/archive/pack.ts";
+import { type Plane, startPlane } from "../../src/plane/plane.ts";
+import { jobStatus } from "../../src/plane/rows.ts";
+import { fixture, Outpost } from "../support/outpost.ts";
+
+let scratch: string;
+let plane: Plane;
+beforeEach(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "outpost-e2e-"));
+  plane = await startPlane({ rateLimitPerMinute: 0 });
+});
+afterEach(async () => {
+  await plane.close();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+const never = new AbortController().signal;
+const start = (environment: Record<string, string>, args: string[] = []) =>
+  new Outpost(["start", "--name", "e2e", "--health-address", "127.0.0.1:0", "--log-format", "json", ...args], {
+    CODER_URL: plane.url,
+    TMPDIR: scratch,
+    OUTPOST_STATE_DIRECTORY: join(scratch, "state"),
+    CODER_CACHE_DIRECTORY: join(scratch, "cache"),
+    ...environment,
+  });
+const withKey = (args: string[] = []) => start({ CODER_PROVISIONER_DAEMON_KEY: plane.createKey("k").secret }, args);
+
+async function importAndStart(template: string) {
+  const { archive } = await packTemplate(fixture(template));
+  const imported = plane.importTemplate({ template, archive });
+  const job = await plane.ended(imported.job.id, never);
+  expect(job.error).toBeUndefined();
+  return plane.createWorkspace({ templateId: imported.template.id, name: "dev" });
+}
+
+describe("an agent against a control plane", () => {
+  test("takes an import and a build, and SIGTERM while idle ends it with 0", async () => {
+    await using outpost = withKey();
+    await outpost.says(/waiting for jobs/);
+    const { build, job } = await importAndStart("hello");
+    expect(jobStatus(await plane.ended(job.id, never))).toBe("succeeded");
+    expect(plane.buildRow(build.id).resources.map(({ type, name }) => `${type}.${name}`)).toEqual([
+      "terraform_data.hello",
+    ]);
+    outpost.kill("SIGTERM");
+    expect(await outpost.ended).toBe(0);
+  });
+
+  test("02#60 SIGTERM lets the running job finish and ends with 0", async () => {
+    await using outpost = withKey();
+    const { job } = await importAndStart("slow");
+    const log = plane.follow(job.id, never);
+    for await (const event of log) if (event.kind === "log" && event.log.output.includes("step 1 of")) break;
+    outpost.kill("SIGTERM");
+    await outpost.says(/no new jobs/);
+    plane.cancel(job.id);
+    await plane.ended(job.id, never);
+    expect(await outpost.ended).toBe(0);
+  });
+
+  test("02#60 SIGINT interrupts the running job, reports it with its state, and ends with 0", async () => {
+    await using outpost = withKey();
+    const { build, job } = await importAndStart("slow");
+    for await (const event of plane.follow(job.id, never))
+      if (event.kind === "log" && event.log.output.includes("step 1 of")) break;
+    outpost.kill("SIGINT");
+    const ended = await plane.ended(job.id, never);
+    expect(ended.error).toBeTruthy();
+    const state = JSON.parse(Buffer.from(plane.buildRow(build.id).state).toString());
+    expect(state.resources.map((resource: { name: string }) => resource.name)).toContain("first");
+    expect(await outpost.ended).toBe(0);
+    const left = await readdir(join(scratch, `outpost-${process.getuid?.()}`)).catch(() => []);
+    expect(left).toEqual([]);
+  });
+});
+
+describe("what the control plane refuses", () => {
+  test("a wrong key ends the process with 77, a cause and a cure", async () => {
+    await using outpost = start({ CODER_PROVISIONER_DAEMON_KEY: "x".repeat(43) });
+    expect(await outpost.ended).toBe(77);
+    expect(outpost.text).toMatch(/OUT-KEY-UNKNOWN/);
+    expect(outpost.text).toMatch(/cause/);
+    expect(outpost.text).toMatch(/cure/);
+    expect(outpost.text).not.toContain("x".repeat(43));
+  });
+
+  test("a key with a line feed around it is cut, with a warning, and works", async () => {
+    await using outpost = start({ CODER_PROVISIONER_DAEMON_KEY: `${plane.createKey("k").secret}\n` });
+    await outpost.says(/waiting for jobs/);
+    expect(outpost.text).toMatch(/were cut/);
+  });
+
+  test("01#17 no licence ends the process with 77", async () => {
+    plane.entitled = false;
+    await using outpost = withKey();
+    expect(await outpost.ended).toBe(77);
+    expect(outpost.text).toMatch(/OUT-LICENCE/);
+  });
+});
