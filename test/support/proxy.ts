@@ -30,8 +30,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     plain.push(request.url ?? "");
     response.writeHead(501).end();
   });
-  const wanted =
-    options.user === undefined ? undefined : `Basic ${btoa(`${options.user}:${options.password ?? ""}`)}`;
+  const wanted = options.user === undefined ? undefined : `Basic ${btoa(`${options.user}:${options.password ?? ""}`)}`;
   server.on("connection", (socket: Socket) => track(sockets, socket));
   server.on("connect", (request: IncomingMessage, client: Socket) => {
     client.on("error", () => undefined);
@@ -56,7 +55,9 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const credentials =
-    options.user === undefined ? "" : `${encodeURIComponent(options.user)}:${encodeURIComponent(options.password ?? "")}@`;
+    options.user === undefined
+      ? ""
+      : `${encodeURIComponent(options.user)}:${encodeURIComponent(options.password ?? "")}@`;
   return {
     url: `http://${credentials}127.0.0.1:${port}`,
     connects,
