@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { LogLevel, ModuleSchema, ResourceSchema, TimingSchema } from "../../src/gen/provisioner_pb.ts";
+import { LogLevel, ModuleSchema, ResourceSchema, type Timing, TimingSchema } from "../../src/gen/provisioner_pb.ts";
 import { GraphDoneSchema, InitDoneSchema, ParseDoneSchema, PlanDoneSchema } from "../../src/gen/session_pb.ts";
 import { PeerError } from "../../src/kit/errors.ts";
 import type {
@@ -54,6 +54,7 @@ export class ScriptedProvisioner implements Provisioner {
   onApply: (stage: Stage, onState: OnState) => Promise<ApplyResult> = async () => ({});
   /** `source` is `plan START`, `plan STOP` … or `state`. */
   onGraph: (stage: Stage, source: string) => Promise<Shape<Graph>> = async () => ({});
+  applyTimings = [timing("apply")];
   /** What a dying worker leaves: handed over when the session is disposed during an apply. */
   left: string | undefined;
   /** Never ends by itself when disposed. */
@@ -124,7 +125,7 @@ export class ScriptedProvisioner implements Provisioner {
                   );
                   const done = {
                     state: bytes(state),
-                    timings: [timing("apply")],
+                    timings: this.applyTimings,
                     graph: (until: AbortSignal) => graph("state", until),
                   };
                   return error === undefined ? done : { ...done, error };
@@ -148,7 +149,7 @@ export class ScriptedProvisioner implements Provisioner {
 export const bytes = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 /** A timing of this stage. */
-export function timing(stage: string) {
+export function timing(stage: string): Timing {
   return create(TimingSchema, {
     stage,
     action: "did",
