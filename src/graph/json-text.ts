@@ -1,11 +1,17 @@
 import { type Json, type JsonObject, Span } from "./json.ts";
 import { compareBytes } from "./order.ts";
 
-type Piece = { text: string } | { value: Json };
+/** A container that is being printed: what is left of it, each member with its key, and how it ends. */
+interface Frame {
+  readonly members: Iterator<readonly [key: string | number, value: Json]>;
+  readonly closer: "]" | "}";
+  count: number;
+}
 
 /**
- * Prints values as compact JSON with sorted keys and `<`, `>`, `&`, U+2028, U+2029 escaped (spec/04 §7.2), each cut at about
- * `maxChars` characters and then marked by an ellipsis. Nothing recurses; an object is sorted once, however often it is shown.
+ * Prints values as compact JSON with sorted keys and `<`, `>`, `&`, U+2028, U+2029 escaped (spec/04 §7.2), each cut at
+ * `maxChars` characters and then marked by an ellipsis. Nothing recurses; the work ends with the cut, and an object is
+ * sorted once, however often it is shown.
  */
 export class JsonPrinter {
   readonly #sorted = new Map<JsonObject, Array<[string, Json]>>();
@@ -13,34 +19,34 @@ export class JsonPrinter {
   constructor(private readonly maxChars: number) {}
 
   print(value: Json): string {
-    let shown = "";
-    const pending: Piece[] = [{ value }];
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      if ("text" in next) shown += next.text;
-      else {
-        const pieces = this.#pieces(next.value);
-        if (typeof pieces === "string") shown += pieces;
-        else pending.push(...pieces.reverse());
+    const frames: Frame[] = [];
+    let text = this.#begin(value, frames);
+    for (let frame = frames.at(-1); frame && text.length <= this.maxChars; frame = frames.at(-1)) {
+      const next = frame.members.next();
+      if (next.done) {
+        text += frame.closer;
+        frames.pop();
+        continue;
       }
-      if (shown.length > this.maxChars) return `${shown.slice(0, this.maxChars).toWellFormed()}…`;
+      const [key, member] = next.value;
+      if (frame.count++ > 0) text += ",";
+      if (typeof key === "string") text += `${this.#string(key)}:`;
+      text += this.#begin(member, frames);
     }
-    return shown;
+    return text.length > this.maxChars ? `${text.slice(0, this.maxChars).toWellFormed()}…` : text;
   }
 
-  /** The text of a value without parts, or the brackets, keys and values of one that has them: as many as can be shown. */
-  #pieces(value: Json): string | Piece[] {
+  /** The text of a value without members, or the opening of one that has them. */
+  #begin(value: Json, frames: Frame[]): string {
     if (typeof value === "string") return this.#string(value);
     if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
     if (Array.isArray(value)) {
-      const items = value.slice(0, this.maxChars).flatMap((item, i) => [{ text: i > 0 ? "," : "" }, { value: item }]);
-      return [{ text: "[" }, ...items, { text: "]" }];
+      frames.push({ members: value.entries(), closer: "]", count: 0 });
+      return "[";
     }
     if (value instanceof Map) {
-      const members = this.#members(value).flatMap(([key, member], i) => [
-        { text: `${i > 0 ? "," : ""}${this.#string(key)}:` },
-        { value: member },
-      ]);
-      return [{ text: "{" }, ...members, { text: "}" }];
+      frames.push({ members: this.#members(value).values(), closer: "}", count: 0 });
+      return "{";
     }
     return value instanceof Span ? "…" : String(value);
   }
@@ -48,7 +54,7 @@ export class JsonPrinter {
   #members(object: JsonObject): Array<[string, Json]> {
     let members = this.#sorted.get(object);
     if (!members) {
-      members = [...object].sort(([a], [b]) => compareBytes(a, b)).slice(0, this.maxChars);
+      members = [...object].sort(([a], [b]) => compareBytes(a, b));
       this.#sorted.set(object, members);
     }
     return members;

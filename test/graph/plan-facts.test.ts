@@ -163,11 +163,21 @@ test("04#113 sensitive: the path, an ancestor, or any descendant; it comes befor
   expect(side({ before: null, before_sensitive: true })).toBe('(sensitive value) -> "A"');
 });
 
-test("04#113 nothing is found by a path that does not fit, or on no object's prototype", () => {
-  for (const path of [["x", 0], [0], ["x", "y", "length"], ["__proto__"], ["constructor"], ["x", "y", 0]]) {
-    expect(lines(change("r", { replace_paths: [path], before: { x: { y: "B" } }, after: [1] }))[2]).toMatch(
-      /^ {6}~ [^ ]+ \(forces replacement\)|0: .* -> 1/,
+test("04#113 nothing is found by a path that does not fit, nor on an object's prototype", () => {
+  for (const path of [
+    ["x", 0],
+    ["x", "y", "length"],
+    ["__proto__"],
+    ["constructor"],
+    ["x", "y", 0],
+    [0],
+    [0.5],
+    [null],
+  ]) {
+    const [, , line] = lines(
+      change("r", { replace_paths: [path], before: { x: { y: "B" } }, after: { x: { y: "A" } } }),
     );
+    expect(line).toMatch(/^ {6}~ [^ :]+ \(forces replacement\)$/);
   }
-  expect(side({ before: { x: [] }, after: { x: [] } })).toBe("      ~ x.y");
+  expect(side({ before: null, after: ["A"] }, [0])).toBe('(unavailable) -> "A"');
 });
