@@ -1,7 +1,7 @@
 import { lstat, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { limits } from "../contract/limits.ts";
-import { messageOf, OperatorError } from "../kit/errors.ts";
+import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
 import { type TarItem, tarEnd, tarEntry } from "./tar-write.ts";
 
 /** Room in the message of 4 MiB for what travels beside the archive. */
@@ -48,6 +48,7 @@ export async function packTemplate(folder: string): Promise<PackedTemplate> {
 function notTemplate(folder: string, reason: string, cure: string, cause?: unknown): OperatorError {
   return new OperatorError(`pack template ${JSON.stringify(folder)}: not a template`, {
     code: "OUT-TEMPLATE",
+    exit: exitCode.usage,
     reason,
     cure,
     cause,

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { type Resolved, resolve } from "../config/resolve.ts";
 import type { Setting } from "../config/setting.ts";
 

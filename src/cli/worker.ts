@@ -1,5 +1,5 @@
-import { exitCode, messageOf } from "../kit/errors.ts";
 import { systemClock } from "../kit/clock.ts";
+import { exitCode, messageOf } from "../kit/errors.ts";
 import { serveSession } from "../session/host.ts";
 import { terraformProvisioner } from "../terraform/provisioner.ts";
 import { parseTerraformSettings } from "../terraform/settings.ts";

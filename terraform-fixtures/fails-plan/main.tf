@@ -1,9 +1,15 @@
+variable "size" {
+  type        = number
+  description = "Never large enough."
+  default     = 1
+}
+
 resource "terraform_data" "strict" {
-  input = "anything"
+  input = var.size
 
   lifecycle {
     precondition {
-      condition     = length("anything") > 100
+      condition     = var.size > 100
       error_message = "This template refuses every plan."
     }
   }

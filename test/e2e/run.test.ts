@@ -40,7 +40,7 @@ describe("a template's whole life", () => {
     expect(outpost.text).toMatch(/✓ import {2}\d+\.\d s .*init \d/);
     expect(outpost.text).toMatch(/start \| plan {2}\| Plan: 1 to add/);
     expect(outpost.text).toMatch(/start \| apply \| terraform_data\.hello: Creation complete/);
-    expect(outpost.text).toMatch(/✓ start .*1 made .*state 1\.\d kB/);
+    expect(outpost.text).toMatch(/✓ start .*1 made .*state [\d.]+ k?B/);
     expect(outpost.text).toMatch(/✓ delete .*nothing left/);
     expect(outpost.text).toMatch(/4 jobs succeeded in .*Terraform .*, Outpost /);
     expect(outpost.text).not.toContain("\u001b[");

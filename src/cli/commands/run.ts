@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { basename, resolve as resolvePath } from "node:path";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { packTemplate } from "../../archive/pack.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { exitCode } from "../../kit/errors.ts";
@@ -157,7 +157,7 @@ function defaultOwner(): string {
 
 function untilWord(word: string): LifeRequest["until"] {
   if (word === "import" || word === "plan" || word === "start") return word;
-  throw new Error(`--until ${word}: must be import, plan or start`);
+  throw new InvalidArgumentError(`must be import, plan or start, not "${word}"`);
 }
 
 /** One line that grows is no line of a log: progress is a line per tenth. */
