@@ -6,6 +6,10 @@ export interface TestProxy extends AsyncDisposable {
   url: string;
   /** Targets of CONNECT requests as they came, in order. */
   connects: string[];
+  /** Sockets that are open, both ways. */
+  readonly open: number;
+  /** Resolves when `fact` holds; it is looked at whenever a request comes or a socket closes. */
+  until(fact: () => boolean): Promise<void>;
   /** Plain requests (no CONNECT) that came, by their URL. */
   plain: string[];
 }
@@ -26,17 +30,32 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   const connects: string[] = [];
   const plain: string[] = [];
   const sockets = new Set<Socket>();
+  const watchers = new Set<() => void>();
+  const changed = () => {
+    for (const look of [...watchers]) look();
+  };
+  const track = (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      changed();
+    });
+  };
   const server = createServer((request, response) => {
     plain.push(request.url ?? "");
     response.writeHead(501).end();
   });
   const wanted = options.user === undefined ? undefined : `Basic ${btoa(`${options.user}:${options.password ?? ""}`)}`;
-  server.on("connection", (socket: Socket) => track(sockets, socket));
+  server.on("connection", (socket: Socket) => track(socket));
   server.on("connect", (request: IncomingMessage, client: Socket) => {
     client.on("error", () => undefined);
     const target = request.url ?? "";
     connects.push(target);
-    if (options.hang) return;
+    changed();
+    if (options.hang) {
+      client.once("end", () => client.destroy()).resume();
+      return;
+    }
     if (options.refuseWith) return void client.end(`HTTP/1.1 ${options.refuseWith} No\r\nContent-Length: 0\r\n\r\n`);
     if (wanted && request.headers["proxy-authorization"] !== wanted) {
       return void client.end("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
@@ -44,7 +63,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     const [host = "", port = ""] = target.split(/:(?=\d+$)/);
     const known = options.hosts?.[host];
     const upstream = known ? connect(known, "127.0.0.1") : connect(Number(port), host);
-    track(sockets, upstream);
+    track(upstream);
     upstream.on("error", () => client.destroy());
     upstream.once("connect", () => {
       client.write("HTTP/1.1 200 Connection established\r\n\r\n");
@@ -62,14 +81,22 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     url: `http://${credentials}127.0.0.1:${port}`,
     connects,
     plain,
+    get open() {
+      return sockets.size;
+    },
+    until: (fact) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (!fact()) return;
+          watchers.delete(look);
+          resolve();
+        };
+        watchers.add(look);
+        look();
+      }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-function track(sockets: Set<Socket>, socket: Socket): void {
-  sockets.add(socket);
-  socket.once("close", () => sockets.delete(socket));
 }
