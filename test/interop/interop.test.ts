@@ -150,17 +150,11 @@ describe.skipIf(!go)("our client and the Go libraries as the server", () => {
     expect(await writing).toBeInstanceOf(TransientError);
   });
 
-  test("reset: ours is seen by Go, and Go's refusal of stream 257 by us", async () => {
+  test("reset: the stream is gone, the session goes on", async () => {
     await using session = await connect("/raw");
     const { stream } = await openRaw(session, "sink");
     stream.abort(new Error("not wanted"));
     await echo(session, 1000);
-    const stalled = await connect("/stalled");
-    const streams: ByteStream[] = [];
-    // Go acknowledges nothing here, and its library has room for 256 that wait.
-    for (let n = 0; n < 256; n++) streams.push(await stalled.open(never));
-    await streams[0]?.[Symbol.asyncDispose]();
-    stalled.abort(new Error("enough"));
   });
 
   test("GoAway of Go: no new streams, the running one finishes, then the session ends in order", async () => {
@@ -245,9 +239,8 @@ describe.skipIf(!go)("our client and the Go libraries as the server", () => {
   });
 
   test("Go's yamux had nothing to complain about", async () => {
-    // The ends that the tests above forced are what it may mention; anything else is a finding.
-    const expected =
-      /frame for missing stream|backlog exceeded|failed to (read header|send)|closed|EOF|reset|connection/i;
+    // The ends of connections are what it may mention; anything else is a finding.
+    const expected = /\[ERR\] yamux: Failed to (read|write) /i;
     const lines = (await server.log()).split("\n").filter((line) => line !== "" && !expected.test(line));
     expect(lines).toEqual([]);
   });

@@ -71,7 +71,6 @@ func serve() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/raw", upgrade(&log, serveRaw))
 	mux.HandleFunc("/drpc", upgrade(&log, serveDRPC))
-	mux.HandleFunc("/stalled", upgrade(&log, func(session *yamux.Session) { <-session.CloseChan() }))
 	mux.HandleFunc("/goaway", upgrade(&log, serveGoAway))
 	mux.HandleFunc("/abrupt", abrupt)
 	mux.HandleFunc("/log", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, log.String()) })
