@@ -18,12 +18,16 @@ if (unknown.length > 0) {
   console.error(`error: no bench "${unknown.join(", ")}": there are ${Object.keys(benches).join(", ")}`);
   process.exit(64);
 }
-console.log(`Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB`);
+console.log(
+  `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+);
 for (const [name, bench] of Object.entries(benches)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.log(`\n${name}`);
   for (const figure of await bench()) {
     const value = Number.isInteger(figure.value) ? String(figure.value) : figure.value.toPrecision(3);
-    console.log(`  ${figure.name.padEnd(56)} ${value.padStart(9)} ${figure.unit.padEnd(6)} ${figure.note ?? ""}`.trimEnd());
+    console.log(
+      `  ${figure.name.padEnd(56)} ${value.padStart(9)} ${figure.unit.padEnd(6)} ${figure.note ?? ""}`.trimEnd(),
+    );
   }
 }

@@ -1,0 +1,2 @@
+import { parseTemplate } from "../src/template/parse.ts";
+import { type Figure, median } from "./figure.ts";
