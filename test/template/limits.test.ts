@@ -20,12 +20,12 @@ const nesting: [string, string][] = [
 ];
 
 test.each(nesting)("5,000 nested %j end in an error, not in a stack overflow", (open, close) => {
-  const text = defaulted(open.repeat(5000) + "true" + close.repeat(5000));
+  const text = defaulted(`${open.repeat(5000)}true${close.repeat(5000)}`);
   expect(() => parse(text)).toThrow("Nesting too deep (main.tf:2)");
 });
 
 test.each(nesting.filter(([open]) => !/^(f|a|!|\[for|"%)/.test(open)))("100 nested %j are fine", (open, close) => {
-  expect(parse(defaulted(open.repeat(100) + "true" + close.repeat(100))).templateVariables).toHaveLength(1);
+  expect(parse(defaulted(`${open.repeat(100)}true${close.repeat(100)}`)).templateVariables).toHaveLength(1);
 });
 
 test("5,000 nested blocks, directives and JSON arrays end in an error", () => {
