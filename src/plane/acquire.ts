@@ -59,6 +59,7 @@ function listen(call: ServerCall, stop: AbortController): Client {
 /** Sends the job, or an empty message without one. A job that can't be sent is failed, or given back to the queue. */
 async function deliver(world: World, call: ServerCall, job: Job | undefined, client?: Client): Promise<void> {
   if (!job) return call.send(noJob());
+  world.jobChanged.ring();
   const message = encode(world, job);
   if (!message) return;
   if (call.signal.aborted || client?.gone) return undelivered(world, job);

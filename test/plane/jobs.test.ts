@@ -612,3 +612,11 @@ describe("quota", () => {
     });
   });
 });
+
+test("whoever waits for a job to start hears of it when it is handed out, not with its first update", async () => {
+  await using here = await scene();
+  const { job } = here.plane.importTemplate({ template: "t", archive });
+  const started = here.plane.started(job.id, new AbortController().signal);
+  await here.agent.acquire();
+  expect((await started).startedAt).toBeDefined();
+});
