@@ -655,6 +655,33 @@ describe("closing", () => {
     await expect(stream.write(Buffer.from("x"))).rejects.toBe(reason);
   });
 
+  test("a connection lost in the middle of the last data fails the reader: FIN counts behind its data", async () => {
+    const { pipe, session } = setUp();
+    const stream = await openAcked(pipe, session);
+    await stream.end();
+    pipe.push(frame("data", fin, 1, 10), Buffer.from("half"));
+    expect(session.openStreams).toBe(1);
+    expect((await read(stream, 4)).toString()).toBe("half");
+    const rest = reader(stream).next();
+    rest.catch(() => undefined);
+    const lost = new TransientError("connection lost");
+    pipe.lose(lost);
+    await expect(rest).rejects.toBe(lost);
+  });
+
+  test("a session that is going away does not end before the last data of its last stream are there", async () => {
+    const { pipe, session } = setUp();
+    const stream = await openAcked(pipe, session);
+    await stream.end();
+    pipe.frame("goAway", 0, 0, 0);
+    pipe.push(frame("data", fin, 1, 6), Buffer.from("the "));
+    expect(pipe.ending).toBeUndefined();
+    pipe.push(Buffer.from("en"));
+    expect((await read(stream, 6)).toString()).toBe("the en");
+    expect((await reader(stream).next()).done).toBe(true);
+    expect(await session.ended).toBeUndefined();
+  });
+
   test("data behind the sender's own FIN are dropped", async () => {
     const { pipe, session } = setUp();
     const stream = await openAcked(pipe, session);

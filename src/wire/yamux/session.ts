@@ -56,7 +56,10 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
   readonly #backlog: YamuxStream[] = [];
   readonly #openWaiters = new Set<OpenWaiter>();
   #acceptor: ((result: IteratorResult<ByteStream, undefined>) => void) | undefined;
+  /** Whose body the parser reads; undefined where it is skipped. */
   #bodyOf: YamuxStream | undefined;
+  /** The frame whose body is read had FIN: the stream ends with the body's last byte, not before. */
+  #finBehindBody = false;
   #nextId: number;
   #unacked = 0;
   #peerStreams = 0;
@@ -178,8 +181,11 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
   }
 
   body(piece: Uint8Array, last: boolean): void {
-    this.#bodyOf?.received(piece, last);
-    if (last) this.#bodyOf = undefined;
+    const stream = this.#bodyOf;
+    stream?.received(piece);
+    if (!last) return;
+    this.#bodyOf = undefined;
+    if (this.#finBehindBody) stream?.finReceived();
   }
 
   #onPing(header: FrameHeader): void {
@@ -197,12 +203,13 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     this.#retireWhenIdle();
   }
 
-  /** Flags in the order SYN, ACK, FIN, RST, then the length (spec/01 §3.4). */
+  /** Flags in the order SYN, ACK, FIN, RST, then the length (spec/01 §3.4); but a FIN counts behind the data it came with. */
   #onStreamFrame({ type, flags, streamId, length }: FrameHeader): void {
     if (flags & flag.syn) this.#onSyn(streamId);
     const stream = this.#streams.get(streamId);
     if (!stream) return; // Forgotten or never known: a body is skipped (spec/01 §3.10).
     const isData = type === frameType.data;
+    const bodyFollows = isData && length > 0;
     const late = stream.inClosed;
     if (flags & flag.ack && !stream.acked) {
       stream.acknowledged();
@@ -213,12 +220,13 @@ class Session implements YamuxSession, PipeListener, FrameSink, Line {
     }
     if (flags & flag.fin) {
       if (late) throw new PeerError(`read stream "${streamId}": a second FIN: one should end a half`);
-      stream.finReceived(isData && length > 0);
+      if (!bodyFollows) stream.finReceived();
     }
     if (flags & flag.rst) stream.resetReceived();
-    if (isData) {
+    if (bodyFollows) {
       // Data behind the sender's own FIN are its mistake: dropped (spec/01 §3.4).
-      if (length > 0 && !late) this.#bodyOf = stream;
+      if (!late) this.#bodyOf = stream;
+      this.#finBehindBody = (flags & flag.fin) !== 0;
     } else if (!stream.credited(length)) {
       throw new PeerError(`write stream "${streamId}": ${length} bytes of credit: the sum should fit 32 bits`);
     }

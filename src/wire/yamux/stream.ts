@@ -136,17 +136,17 @@ export class YamuxStream implements ByteStream {
     return true;
   }
 
-  /** A piece of a Data frame's body; `last` with its end. */
-  received(piece: Uint8Array, last: boolean): void {
+  /** A piece of a Data frame's body. */
+  received(piece: Uint8Array): void {
     if (!this.#discard) this.#inbox.push(piece);
-    if (last && this.#inClosed) this.#inbox.finish();
   }
 
-  /** The peer's FIN; `bodyFollows` when it came with data, which belong before it. Never called twice. */
-  finReceived(bodyFollows: boolean): void {
+  /** The peer's FIN, behind all its data. */
+  finReceived(): void {
+    if (this.#over || this.#inClosed) return;
     this.#inClosed = true;
     this.#ackTimer?.[Symbol.dispose]();
-    if (!bodyFollows) this.#inbox.finish();
+    this.#inbox.finish();
     const error = new TransientError("use a stream: the peer has closed it");
     this.#leave(error);
     if (this.#out === "closed") {
