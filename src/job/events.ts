@@ -54,7 +54,10 @@ export interface JobResult {
   code: JobErrorCode;
   /** Why nobody knows whether the control plane took the result. */
   unconfirmed: string | undefined;
-  /** A state exists that the control plane did not take: a person must save it (spec/02 §5.13 step 7). */
+  /**
+   * A state exists, or may exist, that the control plane did not take: what the job left must stay, for a person to
+   * save it (spec/02 §5.13 step 7).
+   */
   rescue: boolean;
   /** Longest time between two answered updates in milliseconds. */
   longestGapMs: number;

@@ -126,17 +126,19 @@ async function fail(failure: Failure, needs: ReportNeeds, signal: AbortSignal): 
   const { job, ledger, controlPlane, clock } = needs;
   const { message, stateLeftOut } = fitFailure(failedJob(job, failure, ledger));
   const hasState = message.type.case === "workspaceBuild" && message.type.value.state.length > 0;
+  // An apply began and told no state: if it made one, it lies where the job ran.
+  const unknown = ledger.applying && ledger.newestState === undefined;
   const reported = { error: message.error, code: failure.code };
   await journal({ kind: "failed", bytes: toBinary(FailedJobSchema, message) }, needs);
   for (let tries = 0; ; tries++) {
     try {
       await controlPlane.failJob(message, signal);
-      return { ...reported, status: "failed", unconfirmed: undefined, rescue: stateLeftOut };
+      return { ...reported, status: "failed", unconfirmed: undefined, rescue: stateLeftOut || unknown };
     } catch (error) {
       const waitMs = failWaitsMs[tries];
       if (signal.aborted || isFinal(error) || waitMs === undefined) {
         const unconfirmed = `fail job: ${messageOf(error)}`;
-        return { ...reported, status: "unconfirmed", unconfirmed, rescue: hasState || stateLeftOut };
+        return { ...reported, status: "unconfirmed", unconfirmed, rescue: hasState || stateLeftOut || unknown };
       }
       needs.onEvent({ kind: "warning", text: `fail job: ${messageOf(error)}: trying again` });
       await clock.sleep(waitMs, signal).catch(() => undefined);

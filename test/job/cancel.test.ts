@@ -87,6 +87,7 @@ describe("a cancel by a user", () => {
     expect(bench.plane.kinds).toEqual([...calls, "fail"]);
     expect(bench.plane.failed?.error).toBe("canceled by a user");
     expect(bench.plane.failedState ?? "").toBe("");
+    expect(bench.plane.logs.some((log) => log.output.startsWith("cached modules"))).toBe(false);
     expect(result.status).toBe("failed");
   });
 

@@ -249,8 +249,9 @@ describe("from the moment that an apply begins every failure carries type worksp
   test("an apply that begins and knows of no state carries none: the stored one stays", async () => {
     const bench = new JobBench();
     bench.provisioner.onApply = async () => Promise.reject(new PeerError("worker ended"));
-    await bench.run(buildJob());
+    const result = await bench.run(buildJob());
     expect(bench.plane.failedState).toBe("");
+    expect(result.rescue).toBe(true);
     expect(bench.plane.logs.at(-1)?.output).toContain("no state of it is known: look for resources that it made");
   });
 

@@ -161,7 +161,7 @@ test.each([
     await until(() => traced().includes("plan began"));
     await act(bare);
     expect(await bare.fatal()).toBe(error);
-    expect(traced().slice(-3)).toEqual(["plan interrupted", "plan ended", "disposed"]);
+    expect(traced().slice(-4)).toEqual(["plan interrupted", "plan ended", "disposing", "disposed"]);
     expect(bare.answers.map((kind) => kind.case)).toEqual(["init", "fatal"]);
   },
 );
@@ -190,7 +190,7 @@ test("a host that is told to end interrupts the step, waits for it, and ends", a
   await until(() => traced().includes("init began"));
   bare.stop.abort(new Error("the worker was told to end"));
   expect(await bare.fatal()).toBe("the worker was told to end");
-  expect(traced().slice(-2)).toEqual(["init ended", "disposed"]);
+  expect(traced().slice(-3)).toEqual(["init ended", "disposing", "disposed"]);
 });
 
 test("lines below the job's level are dropped; an unknown level drops nothing", async () => {

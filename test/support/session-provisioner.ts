@@ -117,6 +117,7 @@ export function scriptedSession(script: Script): Provisioner {
           );
         },
         async [Symbol.asyncDispose]() {
+          trace("disposing");
           gone.abort();
           await working;
           trace("disposed");
