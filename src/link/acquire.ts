@@ -29,6 +29,8 @@ export async function acquire(
       const connection = await slot.take(signal);
       const job = await acquireOnce(connection, timing, signal);
       if (job.jobId !== "") return job;
+      // Cancelled to wait elsewhere: nothing went wrong. An empty answer out of the blue must not become a fast loop.
+      if (connection.retired.aborted) backoff.reset();
     } catch (error) {
       if (signal.aborted) return undefined;
       if (error instanceof OperatorError) throw error;

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { OperatorError } from "../../src/kit/errors.ts";
 import { Secret } from "../../src/kit/secret.ts";
 import { type HttpReply, startFakeCoderd } from "../support/fake-coderd.ts";
-import { startLink, testKey } from "./harness.ts";
+import { never, startLink, testKey } from "./harness.ts";
 
 const versionRefusal = (detail: string): HttpReply => ({
   status: 400,
@@ -123,7 +123,7 @@ describe("the handshake on the wire", () => {
     await using coderd = await startFakeCoderd();
     await using agent = await startLink({ url: coderd.url });
     await agent.event("connected");
-    await agent.link.initScripts(new AbortController().signal);
+    await agent.link.initScripts(never);
     const plain = coderd.requests.filter(({ path }) => /buildinfo|init-script/.test(path));
     expect(plain.length).toBe(8);
     for (const { headers } of plain) expect(headers).not.toHaveProperty("coder-provisioner-daemon-key");
@@ -362,7 +362,7 @@ describe("extra headers", () => {
       headerCommand: 'echo "X-Two=$CODER_URL"; echo hidden >&2',
     });
     await agent.event("key");
-    await agent.link.initScripts(new AbortController().signal);
+    await agent.link.initScripts(never);
     expect(coderd.requests.length).toBeGreaterThanOrEqual(10);
     for (const values of headersOf(coderd, "X-One")) expect(values).toEqual(["a=b", "2"]);
     for (const values of headersOf(coderd, "X-Two")) expect(values).toEqual([`${coderd.url}/`]);
