@@ -22,7 +22,7 @@ export class Steps {
   readonly #progress = new Progress();
   #session: Promise<Session> | undefined;
   #closing: Promise<void> | undefined;
-  /** What was asked to report: lines of the provisioner belong to the step that runs. */
+  /** Lines of the provisioner belong to the step that runs, or ran last. */
   #stage: string = stages.settingUp;
 
   constructor(

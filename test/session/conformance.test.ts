@@ -6,13 +6,13 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { StepError } from "../../src/contract/step-error.ts";
 import { LogLevel, MetadataSchema } from "../../src/gen/provisioner_pb.ts";
 import { JobError } from "../../src/kit/errors.ts";
-import type { LogLine, PlanInput, Provisioner, Session } from "../../src/session/types.ts";
+import type { InitInput, LogLine, PlanInput, Provisioner, Session } from "../../src/session/types.ts";
 import { filled, type Script, scriptedSession, text } from "../support/session-provisioner.ts";
 import { childWorker, memoryWorker } from "../support/session-workers.ts";
 
 const never = new AbortController().signal;
 const metadata = create(MetadataSchema, { workspaceName: "box" });
-const planInput = (state = new Uint8Array()): PlanInput => ({
+const planInput = (state: Uint8Array = new Uint8Array()): PlanInput => ({
   metadata,
   variableValues: [],
   richParameterValues: [],
@@ -20,7 +20,11 @@ const planInput = (state = new Uint8Array()): PlanInput => ({
   externalAuthProviders: [],
   state,
 });
-const initInput = { templateArchive: filled(3_000), moduleArchive: new Uint8Array(), omitModuleFiles: false };
+const initInput: InitInput = {
+  templateArchive: filled(3_000),
+  moduleArchive: new Uint8Array(),
+  omitModuleFiles: false,
+};
 
 const implementations: Record<string, (script: Script) => Provisioner> = {
   "in process": scriptedSession,
