@@ -23,11 +23,16 @@ class MemoryEnd implements ByteStream {
   readonly #inbox: Inbox;
   readonly #maxBytes: number | undefined;
   readonly #gone = new AbortController();
-  readonly #writers: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  /** Writers that wait for room. */
+  readonly #writers: (() => void)[] = [];
   /** The other end; its members are ours to use, as both are one object in two halves. */
   #peer!: MemoryEnd;
   /** Why no more can be written; undefined while it can. */
   #closed: Error | undefined;
+  /** Why a write that waits is given up. */
+  #givenUp: Error | undefined;
+  #lastWrite: Promise<void> = Promise.resolve();
+  #ending: Promise<void> | undefined;
 
   constructor(oneByte: boolean) {
     this.#maxBytes = oneByte ? 1 : undefined;
@@ -43,21 +48,15 @@ class MemoryEnd implements ByteStream {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed) throw this.#closed;
-    for (let start = 0; start < chunk.length; start += roomBytes) {
-      const piece = chunk.subarray(start, start + roomBytes);
-      await this.#room(piece.length);
-      this.#peer.#inbox.push(piece);
-    }
+    if (this.#ending) throw new Error("write to a stream: it was ended here before");
+    const writing = this.#write(chunk);
+    this.#lastWrite = writing;
+    await writing;
   }
 
   end(): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = new Error("write to a stream: it was ended here before");
-      this.#peer.#inbox.finish();
-      this.#peer.#gone.abort(new TransientError("the other end has closed the stream"));
-    }
-    return Promise.resolve();
+    this.#ending ??= this.#finish();
+    return this.#ending;
   }
 
   abort(reason: Error): void {
@@ -70,25 +69,48 @@ class MemoryEnd implements ByteStream {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#giveUp(new Error("write to a stream: it was closed here before"));
     await this.end();
     this.#inbox.fail(new Error("read a stream: it was closed here before"), true);
     this.#peer.#refuse(new TransientError("the other end has closed the stream"));
   }
 
-  async #room(bytes: number): Promise<void> {
-    while (this.#peer.#inbox.bytes + bytes > roomBytes) {
-      await new Promise<void>((resolve, reject) => this.#writers.push({ resolve, reject }));
-      if (this.#closed) throw this.#closed;
+  async #write(chunk: Uint8Array): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    for (let start = 0; start < chunk.length; start += roomBytes) {
+      const piece = chunk.subarray(start, start + roomBytes);
+      await this.#room(piece.length);
+      this.#peer.#inbox.push(piece);
     }
   }
 
+  async #finish(): Promise<void> {
+    await this.#lastWrite.catch(() => undefined);
+    if (this.#closed) return;
+    this.#closed = new Error("write to a stream: it was ended here before");
+    this.#peer.#inbox.finish();
+    this.#peer.#gone.abort(new TransientError("the other end has closed the stream"));
+  }
+
+  async #room(bytes: number): Promise<void> {
+    while (!this.#givenUp && this.#peer.#inbox.bytes + bytes > roomBytes) {
+      await new Promise<void>((resolve) => this.#writers.push(resolve));
+    }
+    if (this.#givenUp) throw this.#givenUp;
+  }
+
   #wake(): void {
-    for (const writer of this.#writers.splice(0)) writer.resolve();
+    for (const resolve of this.#writers.splice(0)) resolve();
   }
 
   #refuse(error: Error): void {
     this.#closed ??= error;
-    for (const writer of this.#writers.splice(0)) writer.reject(error);
+    this.#giveUp(error);
+  }
+
+  #giveUp(error: Error): void {
+    this.#givenUp ??= error;
+    this.#wake();
   }
 
   #fail(error: Error): void {

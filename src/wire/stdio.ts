@@ -30,7 +30,7 @@ class NodeStream implements ByteStream {
     if (this.#failure) throw this.#failure;
     if (this.#ended) throw new Error("write to a stream: it was ended here before");
     if (chunk.length === 0 || this.#writable.write(chunk)) return;
-    await this.#settled("drain");
+    await this.#settled();
   }
 
   end(): Promise<void> {
@@ -66,17 +66,17 @@ class NodeStream implements ByteStream {
     // The other end may be gone already: then there is nothing left to say, and its failure was told to the writer.
     if (this.#writable.destroyed || this.#writable.writableFinished) return;
     this.#writable.end();
-    await this.#settled("finish").catch(() => undefined);
+    await this.#settled().catch(() => undefined);
   }
 
-  /** Waits for an event of the writable, or for its failure. */
-  #settled(event: "drain" | "finish"): Promise<void> {
+  /** Waits until the writable has taken everything, or has failed. Once it ends, Node says `finish` and no longer `drain`. */
+  #settled(): Promise<void> {
     const writable = this.#writable;
     return new Promise((resolve, reject) => {
       const done = () => {
-        writable.off(event, onEvent).off("error", onError).off("close", onClose);
+        writable.off("drain", onTaken).off("finish", onTaken).off("error", onError).off("close", onClose);
       };
-      const onEvent = () => {
+      const onTaken = () => {
         done();
         resolve();
       };
@@ -85,7 +85,7 @@ class NodeStream implements ByteStream {
         reject(this.#note(error));
       };
       const onClose = () => onError(new Error("closed"));
-      writable.on(event, onEvent).on("error", onError).on("close", onClose);
+      writable.on("drain", onTaken).on("finish", onTaken).on("error", onError).on("close", onClose);
     });
   }
 

@@ -80,6 +80,14 @@ describe.each(pairs)("a byte stream: %s", (_name, make) => {
     await writing;
   });
 
+  test("end() waits for what was written before it, which still arrives", async () => {
+    const [left, right] = await make();
+    const writing = left.write(new Uint8Array(300_000));
+    const ending = left.end();
+    expect((await readAll(right)).length).toBe(300_000);
+    await Promise.all([writing, ending]);
+  });
+
   test("leaving a loop leaves the stream as it is", async () => {
     const [left, right] = await make();
     await left.write(Buffer.from("a"));
@@ -125,6 +133,15 @@ describe("memory", () => {
     await left.write(Buffer.from("abc"));
     expect((await first).value).toHaveLength(1);
     expect((await iterator.next()).value).toHaveLength(1);
+  });
+
+  test("disposing gives up a write that waits", async () => {
+    const [left, right] = memoryPair();
+    const writing = left.write(new Uint8Array(200_000));
+    writing.catch(() => undefined);
+    await left[Symbol.asyncDispose]();
+    await expect(writing).rejects.toThrow("closed here before");
+    expect((await readAll(right)).length).toBe(65_536);
   });
 
   test("the peer's end is seen ahead of what is unread", async () => {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
+import type { Clock } from "../../src/kit/clock.ts";
 import { PeerError, TransientError } from "../../src/kit/errors.ts";
 import { FakeClock } from "../../src/kit/fake-clock.ts";
 import type { ByteStream } from "../../src/wire/stream.ts";
 import { flag, frameType } from "../../src/wire/yamux/frame.ts";
+import { Keepalive } from "../../src/wire/yamux/keepalive.ts";
 import { type YamuxSession, yamuxSession } from "../../src/wire/yamux/session.ts";
 import { dataFrame, frame, hex, TestPipe } from "../support/wire-pipes.ts";
 
@@ -369,6 +371,34 @@ describe("keepalive", () => {
     expect(await session.ended).toMatchObject({ message: "the peer has not answered a ping for 10 s" });
     expect(clock.pending).toBe(0);
   });
+});
+
+test("an answer that waited in the socket while this process stood still counts", async () => {
+  let fire: () => void = () => undefined;
+  const clock: Pick<Clock, "after"> = {
+    after: (_delayMs, callback) => {
+      fire = callback;
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  let dead = false;
+  const keepalive = new Keepalive(
+    clock,
+    () => undefined,
+    () => {
+      dead = true;
+    },
+  );
+  fire();
+  // The timer of the answer runs first, then the socket is read.
+  fire();
+  keepalive.answered(0);
+  await turn();
+  expect(dead).toBe(false);
+  fire();
+  fire();
+  await turn();
+  expect(dead).toBe(true);
 });
 
 describe("closing", () => {

@@ -9,14 +9,14 @@ import { yamuxLimits } from "./limits.ts";
  *  - disposed: nothing runs
  */
 export class Keepalive implements Disposable {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "after">;
   readonly #ping: (value: number) => void;
   readonly #dead: () => void;
   #next = 0;
   #awaited: number | undefined;
   #timer: Disposable;
 
-  constructor(clock: Clock, ping: (value: number) => void, dead: () => void) {
+  constructor(clock: Pick<Clock, "after">, ping: (value: number) => void, dead: () => void) {
     this.#clock = clock;
     this.#ping = ping;
     this.#dead = dead;
@@ -36,11 +36,19 @@ export class Keepalive implements Disposable {
     this.#timer[Symbol.dispose]();
   }
 
+  /** If this process stood still, the answer may lie in the socket unread: timers run before sockets are read. */
+  #giveOneTurn(): void {
+    const awaited = this.#awaited;
+    setImmediate(() => {
+      if (awaited !== undefined && this.#awaited === awaited) this.#dead();
+    });
+  }
+
   #rest(): Disposable {
     return this.#clock.after(yamuxLimits.keepaliveMs, () => {
       this.#awaited = this.#next;
       this.#next = (this.#next + 1) % 2 ** 32;
-      this.#timer = this.#clock.after(yamuxLimits.pingAnswerMs, this.#dead);
+      this.#timer = this.#clock.after(yamuxLimits.pingAnswerMs, () => this.#giveOneTurn());
       this.#ping(this.#awaited);
     });
   }
