@@ -6,10 +6,12 @@ import {
   AgentSchema,
   type DisplayApps,
   DisplayAppsSchema,
+  MemoryResourceMonitorSchema,
   type ResourcesMonitoring,
   ResourcesMonitoringSchema,
   type Script,
   ScriptSchema,
+  VolumeResourceMonitorSchema,
 } from "../gen/provisioner_pb.ts";
 import { Attributes } from "./attributes.ts";
 import type { Resource } from "./documents.ts";
@@ -51,7 +53,7 @@ export function findAgents({ table, graph }: Template): FoundAgents {
 }
 
 /** A `coder_agent` by the table of spec/04 §2.2, without what others attach. @throws GraphError `decode_agent` */
-export function decodeAgent(resource: Resource): Agent {
+function decodeAgent(resource: Resource): Agent {
   const values = new Attributes(resource.values(), "decode_agent", "decode agent attributes");
   const byToken = values.string("auth") === "token";
   const token = values.string("token");
@@ -107,12 +109,15 @@ function resourcesMonitoring(blocks: Attributes[]): ResourcesMonitoring {
   for (const block of blocks) {
     for (const memory of block.blocks("memory")) {
       const monitor = { enabled: memory.bool("enabled"), threshold: memory.int32("threshold") };
-      monitoring.memory = { $typeName: "provisioner.MemoryResourceMonitor", ...monitor };
+      monitoring.memory = create(MemoryResourceMonitorSchema, monitor);
     }
     for (const volume of block.blocks("volume")) {
-      const monitor = { path: volume.string("path"), enabled: volume.bool("enabled") };
-      const threshold = volume.int32("threshold");
-      monitoring.volumes.push({ $typeName: "provisioner.VolumeResourceMonitor", ...monitor, threshold });
+      const monitor = {
+        path: volume.string("path"),
+        enabled: volume.bool("enabled"),
+        threshold: volume.int32("threshold"),
+      };
+      monitoring.volumes.push(create(VolumeResourceMonitorSchema, monitor));
     }
   }
   return monitoring;

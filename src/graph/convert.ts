@@ -1,5 +1,4 @@
-import type { GraphDone } from "../gen/session_pb.ts";
-import { Graph_Source } from "../gen/session_pb.ts";
+import { Graph_Source, type GraphDone } from "../gen/session_pb.ts";
 import { findAgents } from "./agents.ts";
 import { listAiTasks } from "./ai-tasks.ts";
 import { attachApps } from "./apps.ts";
