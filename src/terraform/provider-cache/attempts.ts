@@ -1,0 +1,66 @@
+/**
+ * How `init` gets its providers.
+ *
+ *  - cache: versions from where the operator says, packages from the cache if they are there
+ *  - without cache: as if there were none
+ *  - offline: versions and packages from the cache only
+ */
+export type Attempt = "cache" | "without cache" | "offline";
+
+export interface NextAttempt {
+  attempt: Attempt;
+  /** One line for the job's log. */
+  say: string;
+}
+
+/**
+ * What to try after an `init` with the cache that failed with this text (the diagnostics' summaries and details, as JSON
+ * or wrapped for people): undefined where the cache is not to blame and can't help. The texts are those of Terraform
+ * 1.11 and OpenTofu 1.6. Credentials that a registry refuses are nobody's outage, so there is no offline try for them.
+ */
+export function nextAttempt(failure: string, attempt: Attempt): NextAttempt | undefined {
+  if (attempt !== "cache") return undefined;
+  const text = failure.replaceAll(/[\s│]+/g, " ");
+  if (/shared cache|text file busy/i.test(text)) {
+    return { attempt: "without cache", say: "A cached provider was not accepted: downloading the providers anew." };
+  }
+  const asked = /Failed to (query available|resolve) provider packages|Error while installing/.test(text);
+  if (asked && !/\b(401|403)\b|unauthorized|forbidden/i.test(text) && away.test(text)) {
+    return {
+      attempt: "offline",
+      say: "The provider registry can't be reached: trying with what the provider cache holds, which may be older versions.",
+    };
+  }
+  return undefined;
+}
+
+const away =
+  /could not connect to|failed to request discovery document|the request failed|try again later|\bdial tcp\b|\btimeout\b|deadline exceeded|connection re(fused|set)|no such host|\bEOF\b|50[0234]\b/i;
+
+/**
+ * The CLI configuration of one attempt. `folder` is the job's own plugin cache; `operatorBlocks` are the operator's
+ * installation, credentials and host blocks as they stand. One file serves all commands of a job (spec/03 §10 row 7).
+ */
+export function cliConfigFor(attempt: Attempt, folder: string | undefined, operatorBlocks: string): string {
+  const lines = ["disable_checkpoint = true"];
+  if (folder !== undefined && attempt === "cache") {
+    // Without the second setting a package without a matching lock entry is unpacked over the cached one, in place
+    // (spec/03 §9.4). With it Terraform never writes to a file that was there before.
+    lines.push(`plugin_cache_dir = ${quote(folder)}`, "plugin_cache_may_break_dependency_lock_file = true");
+  }
+  if (folder !== undefined && attempt === "offline") {
+    // The operator's own installation can't be reached now; hosts and credentials would not be asked.
+    return [...lines, `provider_installation {\n  filesystem_mirror {\n    path = ${quote(folder)}\n  }\n}`, ""].join(
+      "\n",
+    );
+  }
+  return [...lines, operatorBlocks, ""].join("\n");
+}
+
+const quote = (text: string) => JSON.stringify(text).replaceAll(/([$%])\{/g, "$1$1{");
+
+/**
+ * The summary of a warning that Terraform gives when it takes a package from the cache without a lock entry. It is about
+ * the lock file that the job throws away: no news for anyone, so leave it out of the job's log.
+ */
+export const cacheWarning = "Incomplete lock file information for providers";
