@@ -29,13 +29,21 @@ export class Diagnostics {
   }
 }
 
-/** A template that could not be read: a JobError whose diagnostics keep file, line and column. */
+/** The steps of Parse, each with the words that its errors begin with (spec/04 §7). */
+const prefixes = {
+  load_module: "load module: ",
+  workspace_tags: "can't load workspace tags: ",
+  template_variables: "can't load template variables: ",
+} as const;
+
+/** A template that could not be read. Its diagnostics, if any, keep file, line and column. */
 export class TemplateError extends JobError {
   constructor(
-    prefix: string,
-    readonly diagnostics: readonly Diagnostic[],
+    readonly category: keyof typeof prefixes,
+    reason: string,
+    readonly diagnostics: readonly Diagnostic[] = [],
   ) {
-    super(prefix + diagnosticsText(diagnostics));
+    super(prefixes[category] + reason);
   }
 }
 

@@ -1,6 +1,6 @@
 import { parseNative } from "./bodies.ts";
 import { type Content, ContentReader, type Schema } from "./content.ts";
-import { Diagnostics, TemplateError } from "./diagnostics.ts";
+import { Diagnostics, diagnosticsText, TemplateError } from "./diagnostics.ts";
 import { Evaluator } from "./evaluate.ts";
 import { inReadingOrder, type TemplateFile } from "./files.ts";
 import { readJson } from "./json-reader.ts";
@@ -77,7 +77,8 @@ export function loadModule(files: readonly TemplateFile[]): Module {
       replace(dataSources, JSON.stringify([data.type, data.name]), data);
     }
   }
-  if (diagnostics.count > 0) throw new TemplateError("load module: ", diagnostics.kept);
+  if (diagnostics.count > 0)
+    throw new TemplateError("load_module", diagnosticsText(diagnostics.kept), diagnostics.kept);
   return { variables: [...variables.values()], dataSources: [...dataSources.values()], dataBlocks };
 }
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type TemplateVariable, TemplateVariableSchema } from "../gen/provisioner_pb.ts";
-import { JobError } from "../kit/errors.ts";
+import { TemplateError } from "./diagnostics.ts";
 import type { TemplateFile } from "./files.ts";
 import { loadModule, type Variable } from "./module.ts";
 import { workspaceTags } from "./tags.ts";
@@ -50,5 +50,5 @@ function defaultText({ name, defaultValue }: Variable): string {
   if (defaultValue.kind === "string") return defaultValue.text;
   const json = sizeOf(defaultValue) > maxDefaultSize ? undefined : toJson(defaultValue);
   if (json !== undefined) return json;
-  throw new JobError(`can't load template variables: default of "${name}": too large, or a number beyond 1.8e308`);
+  throw new TemplateError("template_variables", `default of "${name}": too large, or a number beyond 1.8e308`);
 }

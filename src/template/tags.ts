@@ -1,6 +1,5 @@
-import { JobError } from "../kit/errors.ts";
 import { ContentReader } from "./content.ts";
-import { Diagnostics } from "./diagnostics.ts";
+import { Diagnostics, TemplateError } from "./diagnostics.ts";
 import type { DataSource, Module } from "./module.ts";
 import type { ObjectItem } from "./syntax.ts";
 
@@ -38,4 +37,4 @@ function tagItems({ source, body }: DataSource): ObjectItem[] {
   return attribute.value.items;
 }
 
-const failed = (reason: string) => new JobError(`can't load workspace tags: ${reason}`);
+const failed = (reason: string) => new TemplateError("workspace_tags", reason);
