@@ -14,6 +14,8 @@ export interface Content {
   blocks: Block[];
 }
 
+const forBodies = "to define arguments and child blocks";
+
 /** A body's wanted content, whichever syntax it is written in. The number of labels is checked (spec/04 §7.1). */
 export class ContentReader {
   constructor(
@@ -27,7 +29,8 @@ export class ContentReader {
 
   /** All attributes of a body that may hold nothing else. */
   justAttributes(body: Body): Attribute[] {
-    if (body.kind === "json") return this.#members(body.value, "to define arguments and child blocks");
+    // In JSON, a member of that name is a comment.
+    if (body.kind === "json") return this.#members(body.value, forBodies).filter(({ name }) => name !== "//");
     const [block] = body.blocks;
     if (block) this.#error(block.typeSpan, `Unexpected "${block.type}" block`, "Blocks are not allowed here.");
     return [...body.attributes.values()];
@@ -70,7 +73,7 @@ export class ContentReader {
 
   #json(value: Expression, schema: Schema): Content {
     const content: Content = { attributes: new Map(), blocks: [] };
-    for (const member of this.#members(value, "to define arguments and child blocks")) {
+    for (const member of this.#members(value, forBodies)) {
       const names = labelNames(schema, member.name);
       if (names) this.#jsonBlocks(member.value, member, names, [], [], content.blocks);
       else if (schema.attributes.includes(member.name)) {
