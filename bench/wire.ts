@@ -61,11 +61,9 @@ async function bareUpload(port: number): Promise<number> {
   const done = once(socket, "message");
   const since = performance.now();
   for (let left = pieces * pieceBytes; left > 0; left -= message.length) {
-    await new Promise<void>((resolve) => {
-      if (socket.bufferedAmount < 1_048_576) socket.send(message, () => undefined);
-      else return socket.send(message, () => resolve());
-      resolve();
-    });
+    // As our own writers: wait while 1 MiB lies in the socket.
+    if (socket.bufferedAmount < 1_048_576) socket.send(message);
+    else await new Promise((resolve) => socket.send(message, resolve));
   }
   await done;
   const speed = megabytesPerSecond(since);

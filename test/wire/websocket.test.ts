@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
@@ -224,7 +225,6 @@ describe("ends", () => {
 
   test("close() waits 5 s for a peer that does not answer, then cuts the connection", async () => {
     // A server that upgrades and then reads nothing it would answer.
-    const { createHash } = await import("node:crypto");
     const server = createServer((tcp) => {
       tcp.once("data", (head) => {
         const key = /sec-websocket-key: (.*)\r\n/i.exec(head.toString())?.[1] ?? "";

@@ -44,7 +44,6 @@ export class YamuxStream implements ByteStream {
   #out: "open" | "ending" | "answering" | "closed" = "open";
   #inClosed = false;
   #over = false;
-  #discard = false;
   /** Why writes fail now; undefined while they do not. */
   #refusal: Error | undefined;
   #goneReason: Error | undefined;
@@ -100,7 +99,6 @@ export class YamuxStream implements ByteStream {
   /** Done with both directions: one last frame of what waits to be written, then FIN; the rest of it is given up, and what still
    *  arrives is dropped. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#discard = true;
     if (this.#pending.length > 0) this.sendFrame();
     this.#inbox.fail(closedHere(), true);
     this.#refuse(closedHere());
@@ -138,7 +136,7 @@ export class YamuxStream implements ByteStream {
 
   /** A piece of a Data frame's body. */
   received(piece: Uint8Array): void {
-    if (!this.#discard) this.#inbox.push(piece);
+    this.#inbox.push(piece);
   }
 
   /** The peer's FIN, behind all its data. */
