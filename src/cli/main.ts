@@ -57,8 +57,8 @@ Examples:
 }
 
 /** Every command of the tree reports usage errors the same way: by throwing, never by ending the process. */
-function inherit(command: Command): Command {
-  command.exitOverride().showHelpAfterError(`try: outpost ${command.name()} --help`);
-  for (const child of command.commands) inherit(child);
+function inherit(command: Command, path = `outpost ${command.name()}`): Command {
+  command.exitOverride().showHelpAfterError(`try: ${path} --help`);
+  for (const child of command.commands) inherit(child, `${path} ${child.name()}`);
   return command;
 }

@@ -18,7 +18,7 @@ function shown(events: LifeEvent[], options: { verbose?: boolean; unicode?: bool
   for (const event of events) show(event);
   return lines;
 }
-const ended = { kind: "job-ended", job: "start", succeeded: true, ms: 512, steps: [], details: [] } as const;
+const ended = { kind: "job-ended" as const, job: "start" as const, succeeded: true, ms: 512, steps: [], details: [] };
 const log = (stage: string, text: string, level: "info" | "error" | "debug" = "info"): LifeEvent => ({
   kind: "log",
   job: "start",

@@ -1,12 +1,15 @@
-import type { Resource } from "../../gen/provisioner_pb.ts";
 import type { Describe } from "../../local/life.ts";
-import type { TemplateVersion } from "../../plane/rows.ts";
 import type { Terminal } from "../terminal.ts";
+import { resourceTree, templateTree } from "../show/tree.ts";
 
-/** temporary */
-export function describe(_terminal: Terminal): Describe {
+/** How a local life shows what its jobs found. */
+export function describe(terminal: Terminal): Describe {
   return {
-    version: (version: TemplateVersion) => version.parameters.map((p) => `parameter ${p.name}`),
-    resources: (resources: readonly Resource[]) => resources.map((r) => `${r.type}.${r.name}`),
+    version: ({ parameters, presets, variables, workspaceTags }) =>
+      templateTree(
+        { parameters, presets, variables: variables.map(({ variable }) => variable), tags: workspaceTags },
+        terminal,
+      ),
+    resources: (resources) => resourceTree(resources, terminal),
   };
 }
