@@ -25,7 +25,7 @@ export function nextAttempt(failure: string, attempt: Attempt): NextAttempt | un
     return { attempt: "without cache", say: "A cached provider was not accepted: downloading the providers anew." };
   }
   const asked = /Failed to (query available|resolve) provider packages|Error while installing/.test(text);
-  if (asked && !/\b(401|403)\b|unauthorized|forbidden/i.test(text) && away.test(text)) {
+  if (asked && away.test(text) && !refused.test(text)) {
     return {
       attempt: "offline",
       say: "The provider registry can't be reached: trying with what the provider cache holds, which may be older versions.",
@@ -35,7 +35,8 @@ export function nextAttempt(failure: string, attempt: Attempt): NextAttempt | un
 }
 
 const away =
-  /could not connect to|failed to request discovery document|the request failed|try again later|\bdial tcp\b|\btimeout\b|deadline exceeded|connection re(fused|set)|no such host|\bEOF\b|50[0234]\b/i;
+  /could not connect to|the request failed|try again later|bad response code: 5\d\d|dial tcp|timeout|deadline exceeded|connection reset|: EOF\b/i;
+const refused = /401 Unauthorized|403 Forbidden|bad response code: 40[13]|unauthorized/i;
 
 /**
  * The CLI configuration of one attempt. `folder` is the job's own plugin cache; `operatorBlocks` are the operator's
@@ -57,7 +58,7 @@ export function cliConfigFor(attempt: Attempt, folder: string | undefined, opera
   return [...lines, operatorBlocks, ""].join("\n");
 }
 
-const quote = (text: string) => JSON.stringify(text).replaceAll(/([$%])\{/g, "$1$1{");
+const quote = (text: string) => JSON.stringify(text);
 
 /**
  * The summary of a warning that Terraform gives when it takes a package from the cache without a lock entry. It is about

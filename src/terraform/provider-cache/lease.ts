@@ -235,7 +235,8 @@ class JobCache implements Lease {
         if (shared && from === join(this.folder, path)) {
           used.add(path);
           const now = new Date(this.#options.clock.now());
-          await utimes(join(shared.entry, recordFile), now, now);
+          // It may have been evicted between our look at it and our links: those stay good.
+          await utimes(join(shared.entry, recordFile), now, now).catch(() => undefined);
         } else {
           await this.#keep(id, from, locks?.get(id.provider), signal);
         }

@@ -29,7 +29,9 @@ export async function promotePackage(promotion: Promotion, signal: AbortSignal):
   const there = await readRecord(entry);
   if (there && hashes.includes(there.h1)) {
     const fresh = accepted.filter((id) => !there.accepted.includes(id));
-    if (fresh.length > 0) await writeRecord(entry, { ...there, accepted: [...there.accepted, ...fresh] });
+    // An entry that is evicted meanwhile has nobody to tell.
+    if (fresh.length > 0)
+      await writeRecord(entry, { ...there, accepted: [...there.accepted, ...fresh] }).catch(() => undefined);
     return;
   }
   const content = join(temporary, contentFolder);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -17,6 +17,8 @@ export interface Offer {
   content: Uint8Array;
 }
 
+export type RegistryState = "up" | "cut" | number;
+
 /** A provider registry with real signatures, and a network mirror of the same packages under `/mirror/`. */
 export interface Registry extends AsyncDisposable {
   /** `localhost:PORT`, as the first part of a provider's source. */
@@ -25,14 +27,24 @@ export interface Registry extends AsyncDisposable {
   ca: string;
   /** Paths asked for, in order. */
   asked: string[];
-  /** Whether it answers: `false` breaks each connection. */
-  up: boolean;
+  /** "up", "cut" (each connection breaks), or the status of each answer; `files` the same for zips alone. */
+  state: RegistryState;
+  files: RegistryState;
   offers: Offer[];
 }
 
 /** A small thing that `init` takes for a provider: it never starts one. */
 export function dummy(name: string, version: string, content = `#!/bin/sh\n# ${name} ${version}\nexit 1\n`): Offer {
   return { name, version, content: Buffer.from(content) };
+}
+
+/** Packages of a size that takes a while to copy, with bytes that don't repeat. */
+export function bigOffers(count: number, bytes: number): Offer[] {
+  return Array.from({ length: count }, (_, n) => ({
+    name: `acme/big${n}`,
+    version: "1.0.0",
+    content: randomBytes(bytes),
+  }));
 }
 
 /** The real provider out of the mirror that `scripts/providers.mjs` fills. */
@@ -48,7 +60,9 @@ export async function startRegistry(offers: Offer[]): Promise<Registry> {
   const server = createServer(ca.issue(["localhost", "127.0.0.1"]), (request, response) => {
     const path = new URL(request.url ?? "/", "https://localhost").pathname;
     registry.asked.push(path);
-    if (!registry.up) return void request.socket.destroy();
+    const state = path.endsWith(".zip") ? registry.files : registry.state;
+    if (state === "cut") return void request.socket.destroy();
+    if (state !== "up") return void response.writeHead(state).end();
     const answer = respond(path, registry, pgp);
     response.statusCode = answer === undefined ? 404 : 200;
     if (answer instanceof Uint8Array) return void response.end(answer);
@@ -60,7 +74,8 @@ export async function startRegistry(offers: Offer[]): Promise<Registry> {
     host: `localhost:${(server.address() as AddressInfo).port}`,
     ca: ca.cert,
     asked: [],
-    up: true,
+    state: "up",
+    files: "up",
     offers: [...offers],
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
