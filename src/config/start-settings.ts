@@ -123,6 +123,25 @@ export const startSettings = {
     argument: "NAME",
     help: "environment variable that jobs may see; NAME* passes a prefix",
   }),
+  jobFiles: list({
+    env: ["OUTPOST_JOB_FILE"],
+    flag: "job-file",
+    argument: "NAME=PATH",
+    check: isPair,
+    help: "file that jobs may use: its path stands in the variable NAME",
+  }),
+  jobCommand: text({
+    env: ["OUTPOST_JOB_COMMAND"],
+    flag: "job-command",
+    argument: "COMMAND",
+    help: "run once per job; the NAME=VALUE lines that it prints are the job's credentials",
+  }),
+  jobLogFolder: text({
+    env: ["OUTPOST_JOB_LOG_DIRECTORY"],
+    flag: "job-log-dir",
+    argument: "PATH",
+    help: "keep each job's whole log here, beyond the 1 MiB that the control plane takes",
+  }),
   isolation: choice({
     env: ["OUTPOST_ISOLATION"],
     flag: "isolation",
@@ -250,7 +269,8 @@ export type StartSettings = Resolved<typeof startSettings>["values"];
 export function startProblems({ values: v, sources }: Resolved<typeof startSettings>): Problem[] {
   const problems: Problem[] = [];
   const add = (place: string, problem: string) => problems.push({ place, text: problem });
-  if (!v.url && sources.url === "default") add("CODER_URL (--url)", "is missing: the URL of the control plane, such as https://coder.example.com");
+  if (!v.url && sources.url === "default")
+    add("CODER_URL (--url)", "is missing: the URL of the control plane, such as https://coder.example.com");
   const credentials = [v.key, v.psk, v.token].filter(Boolean).length;
   if (credentials === 0)
     add(

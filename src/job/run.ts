@@ -3,7 +3,7 @@ import { LogLevel } from "../gen/provisioner_pb.ts";
 import type { AcquiredJob } from "../gen/provisionerd_pb.ts";
 import type { Clock } from "../kit/clock.ts";
 import { messageOf } from "../kit/errors.ts";
-import { Redactor } from "../redact/redactor.ts";
+import type { Redactor } from "../redact/redactor.ts";
 import type { Provisioner } from "../session/types.ts";
 import { runBuild } from "./build.ts";
 import type { Completion } from "./completion.ts";
@@ -44,6 +44,8 @@ export interface JobNeeds {
   /** Yields [0, 1). */
   random: () => number;
   settings: JobSettings;
+  /** Masks all that is logged or reported; whoever learns of a further secret adds it before the job can print it. */
+  redactor: Redactor;
   /** First line of the log: agent, version, engine, isolation, names of credentials. */
   intro: string;
   onEvent: (event: JobEvent) => void;
@@ -83,7 +85,7 @@ class JobRun {
   readonly ledger = new Ledger();
   readonly updates: Updates;
   readonly #identity: JobIdentity;
-  readonly #redactor = new Redactor();
+  readonly #redactor: Redactor;
   readonly #interruption: Interruption;
   readonly #steps: Steps;
   /** The control plane's words, when it says that the job isn't ours. */
@@ -96,6 +98,7 @@ class JobRun {
   ) {
     const { controlPlane, clock, settings, onEvent } = needs;
     this.#identity = identityOf(acquired);
+    this.#redactor = needs.redactor;
     this.#redactor.add(secretsOf(acquired));
     this.updates = new Updates({
       jobId: acquired.jobId,

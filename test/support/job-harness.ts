@@ -11,6 +11,7 @@ import type { JobEvent, JobResult } from "../../src/job/events.ts";
 import type { JobJournal } from "../../src/job/ports.ts";
 import { type JobSettings, runJob } from "../../src/job/run.ts";
 import { FakeClock } from "../../src/kit/fake-clock.ts";
+import { Redactor } from "../../src/redact/redactor.ts";
 import { ScriptedPlane } from "./job-plane.ts";
 import { bytes, ScriptedProvisioner, stateOf } from "./job-provisioner.ts";
 
@@ -83,6 +84,7 @@ export class JobBench {
       journal,
       clock,
       settings,
+      redactor: new Redactor(),
       random: () => 0.5,
       intro: "outpost 0.1.0, Terraform 1.11.4, isolation none, credentials none",
       onEvent: (event: JobEvent) => void this.events.push(event),

@@ -1,18 +1,22 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type JobEnvironment, jobEnvironment } from "../../agent/job-environment.ts";
-import { Lane } from "../../agent/lane.ts";
+import { type CredentialSources, credentialsFor } from "../../agent/job-credentials.ts";
+import { jobEnvironment } from "../../agent/job-environment.ts";
+import { openJobLog } from "../../agent/job-log.ts";
+import { type JobSignals, Lane } from "../../agent/lane.ts";
 import { type ChosenName, chooseName } from "../../agent/name.ts";
 import { removeTree, WorkFolder } from "../../agent/work-folder.ts";
 import type { StartSettings } from "../../config/start-settings.ts";
 import { type Engine, findEngine } from "../../engine/find.ts";
+import { flavorNames } from "../../engine/version.ts";
+import { LogLevel } from "../../gen/provisioner_pb.ts";
 import type { AcquiredJob } from "../../gen/provisionerd_pb.ts";
-import type { JobEvent } from "../../job/events.ts";
+import type { JobEvent, JobLine } from "../../job/events.ts";
 import { memoryJournal } from "../../job/memory-journal.ts";
 import { runJob } from "../../job/run.ts";
 import type { Clock } from "../../kit/clock.ts";
-import { Scope } from "../../kit/scope.ts";
 import { Secret } from "../../kit/secret.ts";
+import { anySignal } from "../../kit/signals.ts";
 import { agentFor, type Connector } from "../../link/connector.ts";
 import { parseDeployment } from "../../link/deployment.ts";
 import type { LinkEvent } from "../../link/events.ts";
@@ -21,6 +25,8 @@ import { checkIdentity } from "../../link/identity.ts";
 import { Link } from "../../link/link.ts";
 import { chooseProxy } from "../../link/proxy.ts";
 import { readTrust, type Trust, writeBundle } from "../../link/trust.ts";
+import { Redactor } from "../../redact/redactor.ts";
+import type { Provisioner } from "../../session/types.ts";
 import type { TerraformSettings } from "../../terraform/settings.ts";
 import { chooseFolders, type Folders, makeFolders } from "./folders.ts";
 import { type JobHeader, jobHeader } from "./job-header.ts";
@@ -50,7 +56,8 @@ export interface AgentFacts {
   folders: Folders;
   engine: Engine;
   isolation: "process" | "none";
-  jobs: JobEnvironment;
+  /** What jobs may see of this machine. */
+  credentials: CredentialSources;
 }
 
 /** An agent that is ready to connect: one lane on one link. */
@@ -99,22 +106,23 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  async #run(acquired: AcquiredJob, slot: number, signals: { stop: AbortSignal; kill: AbortSignal }): Promise<void> {
+  async #run(acquired: AcquiredJob, slot: number, signals: JobSignals): Promise<void> {
     const { clock, random, version, onFact } = this.surroundings;
     const { settings, facts } = this;
     const job = jobHeader(acquired, slot);
     onFact({ kind: "job-began", job });
+    const redactor = new Redactor();
     const workRoot = await this.parts.work.job(acquired.jobId);
-    await using scope = new Scope();
-    const bootstrapScripts = await this.#scripts(scope.signal);
+    const file = settings.jobLogFolder ? await openJobLog(settings.jobLogFolder, acquired.jobId) : undefined;
     const result = await runJob(
       acquired,
       {
         controlPlane: this.link.calls,
-        provisioner: this.parts.workers.provisioner({ ...this.parts.job, workRoot, bootstrapScripts }),
+        provisioner: this.#provisioner(job, workRoot, redactor),
         journal: memoryJournal(),
         clock,
         random,
+        redactor,
         settings: {
           heartbeatMs: settings.heartbeat,
           flushMs: 250,
@@ -123,22 +131,42 @@ export class Agent implements AsyncDisposable {
           cancelTimeoutMs: settings.cancelTimeout,
           lateComplete: settings.lateComplete,
         },
-        intro: introLine(facts, version, settings.credentials),
-        onEvent: (event) => onFact({ kind: "job", job, event }),
+        intro: introLine(facts, version, settings),
+        onEvent: (event) => {
+          if (event.kind === "log") file?.write(logLine(event.line));
+          onFact({ kind: "job", job, event });
+        },
       },
       signals,
     );
+    await file?.close();
     // Where nobody took the state, the folder is what is left of it.
     if (!result.rescue && result.status !== "unconfirmed") await removeTree(workRoot);
   }
 
-  /** The deployment's scripts where it hands any out within a second; they are fetched once per connection. */
+  /** The job's provisioner. What takes time (a command's credentials, the deployment's scripts) is part of its opening: the job's log has begun by then. */
+  #provisioner(job: JobHeader, workRoot: string, redactor: Redactor): Provisioner {
+    return {
+      open: async (options, signal) => {
+        const [credentials, bootstrapScripts] = await Promise.all([
+          credentialsFor(this.facts.credentials, job, signal),
+          this.#scripts(signal),
+        ]);
+        redactor.add(credentials.secrets);
+        const environment = { ...credentials.variables, ...this.parts.job.environment };
+        const settings = { ...this.parts.job, environment, workRoot, bootstrapScripts };
+        return this.parts.workers.provisioner(settings).open(options, signal);
+      },
+    };
+  }
+
+  /** The deployment's scripts where it hands any out in time; they are fetched once per connection. */
   async #scripts(signal: AbortSignal): Promise<Record<string, string>> {
     const late = new AbortController();
-    const timer = this.surroundings.clock.after(scriptsWaitMs, () => late.abort(new Error("the scripts are late")));
-    const any = AbortSignal.any([signal, late.signal]);
-    const scripts = await this.link.initScripts(any).catch(() => undefined);
-    timer[Symbol.dispose]();
+    using _timer = this.surroundings.clock.after(scriptsWaitMs, () => late.abort(new Error("the scripts are late")));
+    using either = anySignal(signal, late.signal);
+    const scripts = await this.link.initScripts(either.signal).catch(() => undefined);
+    signal.throwIfAborted();
     return { ...scripts };
   }
 
@@ -151,11 +179,24 @@ export class Agent implements AsyncDisposable {
 /** A job does not wait longer than this for the deployment's own bootstrap scripts: ours do the same. */
 const scriptsWaitMs = 5_000;
 
-/** First line of each job's log (spec/02 §2.1 [ours]): who ran it, with what, behind which wall, seeing which credentials. */
-function introLine({ name, engine, isolation, jobs }: AgentFacts, version: string, credentials: string): string {
-  const flavor = engine.flavor === "terraform" ? "Terraform" : "OpenTofu";
-  const sees = jobs.passed.length > 0 ? jobs.passed.join(", ") : "nothing of the agent's environment";
-  return `outpost ${version} (${name.name}), ${flavor} ${engine.version}, isolation ${isolation}, credentials ${credentials}: ${sees}`;
+/** First line of each job's log: who ran it, with what, behind which wall, seeing which credentials. */
+function introLine(
+  { name, engine, isolation, credentials }: AgentFacts,
+  version: string,
+  settings: StartSettings,
+): string {
+  const names = [
+    ...credentials.environment.passed,
+    ...credentials.files.map((file) => file.slice(0, file.indexOf("="))),
+    ...(credentials.command ? ["what --job-command prints"] : []),
+  ];
+  const sees = names.length > 0 ? names.join(", ") : "nothing of the agent's environment";
+  return `outpost ${version} (${name.name}), ${flavorNames[engine.flavor]} ${engine.version}, isolation ${isolation}, credentials ${settings.credentials}: ${sees}`;
+}
+
+/** A line of a job's log as it stands in its file. */
+function logLine({ createdAt, level, stage, output }: JobLine): string {
+  return `${new Date(createdAt).toISOString()} [${LogLevel[level].toLowerCase()}] [${stage}] ${output}`;
 }
 
 /** Checks everything that can be checked without the control plane, finds the engine, makes the folders. Throws OperatorError. */
@@ -223,13 +264,15 @@ export async function prepareAgent(
     exitWhenRefusedMs: settings.exitWhenRefused || undefined,
     onEvent: (event) => surroundings.onFact({ kind: "link", event }),
   });
-  return new Agent({ name, folders, engine, isolation, jobs }, link, settings, surroundings, {
+  const credentials = { environment: jobs, files: settings.jobFiles, command: settings.jobCommand };
+  return new Agent({ name, folders, engine, isolation, credentials }, link, settings, surroundings, {
     workers: makeWorkers({ isolation, main: surroundings.main, cwd: work.path, clock }),
     work,
     job: {
       engine: { path: engine.path, version: engine.version, flavor: engine.flavor },
       cacheRoot: "",
-      environment: { ...jobs.variables, SSL_CERT_FILE: bundle, GIT_SSL_CAINFO: bundle },
+      // One bundle for engine and git, whatever the agent itself trusts.
+      environment: { SSL_CERT_FILE: bundle, GIT_SSL_CAINFO: bundle },
       cliConfig: await readOperatorConfig(environment, ambient),
       exitTimeoutMs: settings.cancelTimeout,
       keepFolder: true,

@@ -85,8 +85,9 @@ function makeLog({ logFormat, verbose }: StartSettings): Log {
 
 /** What an operator wants to see first: who we are, what we run, what jobs see, how to stop. */
 function say(log: Log, settings: StartSettings, { facts }: Agent): void {
-  const { name, engine, folders, jobs } = facts;
-  const sees = jobs.passed.length > 0 ? jobs.passed.join(", ") : "nothing";
+  const { name, engine, folders, credentials } = facts;
+  const names = [...credentials.environment.passed, ...credentials.files];
+  const sees = names.length > 0 ? names.join(", ") : "nothing";
   const lines: Array<[string, string]> = [
     ["control plane", settings.url],
     [

@@ -1,6 +1,6 @@
 import type { Describe } from "../../local/life.ts";
-import type { Terminal } from "../terminal.ts";
 import { resourceTree, templateTree } from "../show/tree.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** How a local life shows what its jobs found. */
 export function describe(terminal: Terminal): Describe {
