@@ -6,6 +6,7 @@ import { packTemplate } from "../../src/archive/pack.ts";
 import { type Plane, startPlane } from "../../src/plane/plane.ts";
 import { jobStatus } from "../../src/plane/rows.ts";
 import { fixture, Outpost } from "../support/outpost.ts";
+import { processesIn } from "../support/processes.ts";
 
 let scratch: string;
 let plane: Plane;
@@ -75,6 +76,78 @@ describe("an agent against a control plane", () => {
     expect(await outpost.ended).toBe(0);
     const left = await readdir(join(scratch, `outpost-${process.getuid?.()}`)).catch(() => []);
     expect(left).toEqual([]);
+  });
+});
+
+describe("what is left running", () => {
+  /** An agent in the middle of an apply whose local-exec sleeps. */
+  async function inApply(outpost: Outpost) {
+    const { job, build } = await importAndStart("slow");
+    await outpost.says(/start/);
+    for await (const event of plane.follow(job.id, never))
+      if (event.kind === "log" && event.log.output.includes("step 1 of")) break;
+    expect(processesIn(scratch).length).toBeGreaterThan(1);
+    return { job, build };
+  }
+
+  test.each<[string, NodeJS.Signals[], number]>([
+    ["an interrupt", ["SIGINT"], 0],
+    ["a drain that became an interrupt", ["SIGTERM", "SIGTERM"], 0],
+    ["a kill by the third signal", ["SIGTERM", "SIGTERM", "SIGTERM"], 1],
+  ])("nothing, after %s", async (_name, signals, code) => {
+    await using outpost = withKey();
+    await inApply(outpost);
+    for (const signal of signals) outpost.kill(signal);
+    expect(await outpost.ended).toBe(code);
+    expect(processesIn(scratch)).toEqual([]);
+  });
+
+  test("nothing of a job whose agent was killed without a word", async () => {
+    await using outpost = withKey();
+    await inApply(outpost);
+    outpost.kill("SIGKILL");
+    await outpost.ended;
+    // The worker sees the end of its input, interrupts the engine once and leaves.
+    await expect.poll(() => processesIn(scratch), { timeout: 20_000 }).toEqual([]);
+  });
+});
+
+describe("what jobs may see", () => {
+  const told = (jobId: string) => plane.logs(jobId).map(({ output }) => output);
+
+  async function seen(outpost: Outpost) {
+    await outpost.says(/waiting for jobs/);
+    const { job } = await importAndStart("environment");
+    await plane.ended(job.id, never);
+    return told(job.id);
+  }
+
+  test("explicit: what is listed, and nothing else of the agent's environment", async () => {
+    await using outpost = start(
+      { CODER_PROVISIONER_DAEMON_KEY: plane.createKey("k").secret, AWS_REGION: "eu-west-1", OTHER: "hidden-value" },
+      ["--job-env", "AWS_REGION", "--job-command", "echo MINTED_TOKEN=only-for-this-job"],
+    );
+    const lines = await seen(outpost);
+    expect(lines.join("\n")).toContain("AWS_REGION=eu-west-1");
+    expect(lines.join("\n")).not.toContain("hidden-value");
+    expect(lines.join("\n")).toContain("MINTED_TOKEN=[secret]");
+    expect(lines[1]).toMatch(/credentials explicit: AWS_REGION, what --job-command prints/);
+  });
+
+  test("ambient: a template has what it had in the pod's own environment, but nothing of the agent's", async () => {
+    await using outpost = start(
+      {
+        CODER_PROVISIONER_DAEMON_KEY: plane.createKey("k").secret,
+        AWS_REGION: "eu-west-1",
+        KUBECONFIG: "/etc/kube/config",
+      },
+      ["--credentials", "ambient"],
+    );
+    const text = (await seen(outpost)).join("\n");
+    expect(text).toContain("AWS_REGION=eu-west-1");
+    expect(text).toContain("KUBECONFIG=/etc/kube/config");
+    expect(text).toContain(`HOME=${process.env["HOME"]}`);
+    expect(text).not.toMatch(/CODER_PROVISIONER|OUTPOST_/);
   });
 });
 

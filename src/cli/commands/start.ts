@@ -3,6 +3,7 @@ import { nextPhase } from "../../agent/lane.ts";
 import { settingsError } from "../../config/resolve.ts";
 import { type StartSettings, startProblems, startSettings } from "../../config/start-settings.ts";
 import { systemClock } from "../../kit/clock.ts";
+import { exitCode } from "../../kit/errors.ts";
 import { Pulse, serveHealth } from "../../observe/health.ts";
 import { humanLog, jsonLog, type Log } from "../../observe/log.ts";
 import { type Agent, prepareAgent } from "../agent/agent.ts";
@@ -73,7 +74,12 @@ async function start(settings: StartSettings): Promise<void> {
   await using _health =
     settings.health === "off" ? undefined : await serveHealth(settings.health, pulse, () => ready.notReady);
   await ready.run();
-  log.write("info", "drain", "drained: every job was reported");
+  if (ready.lane.phase === "killed") {
+    process.exitCode = exitCode.failed;
+    log.write("error", "drain", "jobs were ended before they were reported; what they left is kept", {
+      folder: ready.facts.folders.work,
+    });
+  } else log.write("info", "drain", "drained: every job was reported");
 }
 
 function makeLog({ logFormat, verbose }: StartSettings): Log {
