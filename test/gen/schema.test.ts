@@ -21,7 +21,9 @@ const all = [file_provisioner, file_provisionerd].flatMap((file) => [...definiti
 test("01#114 the compiled schemas have 68 definitions and 316 fields, with the numbers of the two files", () => {
   // The service is a definition, and its methods count as fields, as values of enums do.
   expect(all.length + 1).toBe(68);
-  const fields = all.flatMap((definition) => (definition.kind === "message" ? definition.fields : definition.values));
+  const fields = all.flatMap((definition): readonly unknown[] =>
+    definition.kind === "message" ? definition.fields : definition.values,
+  );
   expect(fields.length + ProvisionerDaemon.methods.length).toBe(316);
   const numbers = (schema: DescMessage) => schema.fields.map((field) => field.number);
   expect(numbers(AcquiredJobSchema)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);

@@ -1,5 +1,7 @@
+import { versionText } from "../../contract/versions.ts";
 import type { StepName } from "../../job/events.ts";
-import type { Log } from "../../observe/log.ts";
+import type { LinkEvent } from "../../link/events.ts";
+import type { Fields, Level, Log } from "../../observe/log.ts";
 import type { AgentFact } from "./agent.ts";
 import type { JobHeader } from "./job-header.ts";
 
@@ -7,7 +9,11 @@ import type { JobHeader } from "./job-header.ts";
 export function narrator(log: Log): (fact: AgentFact) => void {
   const steps = new Map<string, Map<StepName, number>>();
   return (fact) => {
-    if (fact.kind === "link") return linkFact(log, fact.event);
+    if (fact.kind === "link") {
+      const { level, message, fields } = linkWords(fact.event);
+      log.write(level, "link", message, fields);
+      return;
+    }
     const { job } = fact;
     const where = { id: job.id, slot: job.slot };
     if (fact.kind === "job-began") {
@@ -63,53 +69,53 @@ export function narrator(log: Log): (fact: AgentFact) => void {
 
 const short = (job: JobHeader) => job.id.slice(0, 8);
 
-function linkFact(log: Log, event: Extract<AgentFact, { kind: "link" }>["event"]): void {
+interface Words {
+  level: Level;
+  message: string;
+  fields?: Fields;
+}
+
+/** What an operator reads of the connection. The same reason again is debug: it was said. */
+function linkWords(event: LinkEvent): Words {
   switch (event.kind) {
     case "warning":
-      return log.write("warn", "link", event.message);
+      return { level: "warn", message: event.message };
     case "connected": {
-      const version = `${event.apiVersion.major}.${event.apiVersion.minor}`;
+      const message = `connected in ${(event.afterMs / 1000).toFixed(1)} s, waiting for jobs`;
       const server = event.serverVersion ?? "an unknown version";
-      return log.write("info", "link", `connected in ${(event.afterMs / 1000).toFixed(1)} s, waiting for jobs`, {
-        server,
-        protocol: version,
-        tries: event.tries,
-      });
+      return {
+        level: "info",
+        message,
+        fields: { server, protocol: versionText(event.apiVersion), tries: event.tries },
+      };
     }
-    case "lost":
-      return log.write(
-        "warn",
-        "link",
-        `connection lost: ${event.why ?? "closed by the control plane"}; jobs go on, their logs are held; retrying`,
-      );
+    case "lost": {
+      const why = event.why ?? "closed by the control plane";
+      return { level: "warn", message: `connection lost: ${why}; jobs go on, their logs are held; retrying` };
+    }
     case "dial-failed":
-      // The same reason again is said once a minute at most by whoever watches the state; here it is debug.
-      return log.write(event.again ? "debug" : "warn", "link", `connect: ${event.why}; retrying`, {
-        delay_ms: Math.round(event.delayMs),
-      });
+      return {
+        level: event.again ? "debug" : "warn",
+        message: `connect: ${event.why}; retrying`,
+        fields: { delay_ms: Math.round(event.delayMs) },
+      };
     case "refused": {
       const { message, code, reason, cure } = event.error;
-      const fields = { cause: reason, cure };
-      return log.write(
-        event.again ? "debug" : "error",
-        "link",
-        `${message} [${code}]; not ready, retrying slowly`,
-        fields,
-      );
+      const words = `${message} [${code}]; not ready, retrying slowly`;
+      return { level: event.again ? "debug" : "error", message: words, fields: { cause: reason, cure } };
     }
     case "going-away":
-      return log.write("info", "link", "the control plane asks to reconnect; running jobs go on");
+      return { level: "info", message: "the control plane asks to reconnect; running jobs go on" };
     case "acquire-failed":
-      return log.write("debug", "link", `ask for a job: ${event.why}; asking again`);
+      return { level: "debug", message: `ask for a job: ${event.why}; asking again` };
     case "key": {
       const tags = Object.entries(event.details.tags).map(([key, value]) => `${key}=${value}`);
       const takes =
         tags.length > 0
           ? `jobs whose tags are all in {${tags.join(", ")}}; no untagged jobs: the key has tags`
           : "untagged jobs only: the key has no tags";
-      return log.write("info", "link", `key "${event.details.name}" accepted; takes ${takes}`, {
-        organization: event.details.organizationId,
-      });
+      const message = `key "${event.details.name}" accepted; takes ${takes}`;
+      return { level: "info", message, fields: { organization: event.details.organizationId } };
     }
   }
 }
