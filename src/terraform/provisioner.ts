@@ -1,85 +1,136 @@
 import { spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdir, readFile, readdir, writeFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { create } from "@bufbuild/protobuf";
-import { extractTar } from "../archive/extract.ts";
-import { LogLevel, TimingSchema, TimingState, WorkspaceTransition, type Metadata } from "../gen/provisioner_pb.ts";
-import { convertPlan, convertState } from "../graph/convert.ts";
-import { planFacts } from "../graph/plan-facts.ts";
-import { parseTemplate } from "../template/parse.ts";
+import { randomInt } from "node:crypto";
+import type { Metadata } from "../gen/provisioner_pb.ts";
 import type { Clock } from "../kit/clock.ts";
-import { JobError } from "../kit/errors.ts";
-import type { Provisioner } from "../session/types.ts";
-import type { TerraformSettings } from "./settings.ts";
+import { JobError, messageOf } from "../kit/errors.ts";
+import type {
+  Applied,
+  InitInput,
+  Initialized,
+  OpenOptions,
+  PlanInput,
+  Planned,
+  Provisioner,
+  Session,
+} from "../session/types.ts";
+import { apply } from "./apply.ts";
+import { Bench } from "./bench.ts";
+import { SessionFolder } from "./folder.ts";
+import { emptyGraph, graphOfPlan, graphOfState } from "./graph.ts";
+import { GraphText } from "./graph-text.ts";
+import { initialize } from "./init.ts";
+import { JobLog } from "./job-log.ts";
+import { parse } from "./parse.ts";
+import { isNothingToDo, plan } from "./plan.ts";
+import type { Lease } from "./provider-cache/lease.ts";
+import type { Spawn } from "./run-engine.ts";
+import { type CompleteSettings, completeSettings, type TerraformSettings } from "./settings.ts";
 
-export function terraformProvisioner(settings: TerraformSettings, _deps: { clock: Clock }): Provisioner {
-  return {
-    async open({ onLog }) {
-      const folder = join(settings.workRoot, `Session${randomUUID()}`);
-      const log = (level: LogLevel, output: string) => onLog({ level, output, createdAt: Date.now() });
-      const env = { CHECKPOINT_DISABLE: "1", TF_IN_AUTOMATION: "1", TF_INPUT: "0", HOME: folder, ...settings.environment, TF_CLI_CONFIG_FILE: join(settings.workRoot, "rc") };
-      const timings: any[] = [];
-      const exec = (args: string[], extra: Record<string, string>, signal: AbortSignal, collect: boolean) =>
-        new Promise<string>((resolve, reject) => {
-          const child = spawn(settings.engine.path, args, { cwd: folder, env: { ...env, ...extra }, stdio: ["ignore", "pipe", "pipe"], detached: true });
-          signal.addEventListener("abort", () => child.kill("SIGINT"));
-          if (signal.aborted) child.kill("SIGINT");
-          let out = "";
-          if (collect) child.stdout.on("data", (d) => { out += d; });
-          else createInterface({ input: child.stdout }).on("line", (line) => {
-            try {
-              const r = JSON.parse(line);
-              log(({ error: 4, warn: 3, debug: 1 } as any)[r["@level"]] ?? LogLevel.INFO, r["@message"]);
-              if (r.diagnostic?.detail) log(4, `on ${r.diagnostic.range?.filename} line ${r.diagnostic.range?.start.line}: ${r.diagnostic.detail}`);
-              if (r.type === "apply_complete") timings.push(create(TimingSchema, { stage: "apply", action: r.hook.action, resource: r.hook.resource.addr, state: TimingState.COMPLETED, start: { seconds: 1n }, end: { seconds: 1n } }));
-            } catch { log(LogLevel.INFO, line); }
-          });
-          createInterface({ input: child.stderr }).on("line", (line) => log(LogLevel.ERROR, line));
-          child.on("close", (code, s) => code === 0 ? resolve(out) : reject(new JobError(s ? `signal: ${s}` : `exit status ${code}`)));
-        });
-      const meta = (m: Metadata) => ({ CODER_WORKSPACE_TRANSITION: ["start", "stop", "destroy"][m.workspaceTransition] ?? "start", CODER_WORKSPACE_OWNER_GROUPS: "null", CODER_WORKSPACE_OWNER_RBAC_ROLES: "null", CODER_WORKSPACE_NAME: m.workspaceName, CODER_WORKSPACE_ID: m.workspaceId, CODER_WORKSPACE_OWNER: m.workspaceOwner });
-      const planFile = join(folder, "terraform.tfplan");
-      const graphText = (signal: AbortSignal) => exec(["graph", "-type=plan"], {}, signal, true);
-      return {
-        async init(input, signal) {
-          await mkdir(folder, { recursive: true, mode: 0o700 });
-          await writeFile(join(settings.workRoot, "rc"), settings.cliConfig);
-          await extractTar(input.templateArchive, folder, { kind: "template" }, signal);
-          await exec(["init", "-no-color", "-input=false", "-json"], {}, signal, false).catch((e) => { throw new JobError(`initialize terraform: ${e.message}`); });
-          return {
-            facts: { modules: [], moduleFiles: new Uint8Array(), timings: [] },
-            async parse() {
-              const files = [];
-              for (const name of await readdir(folder)) if (/\.tf(\.json)?$/.test(name)) files.push({ name, bytes: await readFile(join(folder, name)) });
-              return { ...parseTemplate(files), readme: new Uint8Array() };
-            },
-            async plan(input, signal) {
-              if (input.state.length) await writeFile(join(folder, "terraform.tfstate"), input.state, { mode: 0o600 });
-              const vars = input.variableValues.flatMap((v) => ["-var", `${v.name}=${v.value}`]);
-              const destroy = input.metadata.workspaceTransition === WorkspaceTransition.DESTROY ? ["-destroy"] : [];
-              await exec(["plan", "-no-color", "-input=false", "-json", "-refresh=true", `-out=${planFile}`, ...destroy, ...vars], meta(input.metadata), signal, false).catch((e) => { throw new JobError(`terraform plan: ${e.message}`); });
-              const plan = Buffer.from(await exec(["show", "-json", "-no-color", planFile], {}, signal, true));
-              const facts = planFacts(plan);
-              return {
-                facts: { plan, dailyCost: facts.dailyCost, aiTaskCount: facts.aiTaskCount, resourceReplacements: facts.resourceReplacements, timings: [] },
-                async graph(signal) { return { ...convertPlan(plan, await graphText(signal), log), timings: [] }; },
-                async apply(metadata, _onState, signal) {
-                  let error: string | undefined;
-                  await exec(["apply", "-no-color", "-auto-approve", "-input=false", "-json", planFile], meta(metadata), signal, false).catch((e) => { error = `terraform apply: ${e.message}`; });
-                  const state = await readFile(join(folder, "terraform.tfstate")).catch(() => new Uint8Array());
-                  return {
-                    state, timings, ...(error ? { error } : {}),
-                    async graph(signal) { return { ...convertState(Buffer.from(await exec(["show", "-json", "-no-color"], {}, signal, true)), await graphText(signal), log), timings: [] }; },
-                  };
-                },
-              };
-            },
-          };
-        },
-        async [Symbol.asyncDispose]() { if (!settings.keepFolder) await rm(folder, { recursive: true, force: true }); },
-      };
-    },
-  };
+export interface TerraformDeps {
+  clock: Clock;
+  /** Names the session's folder; yields [0, 1). */
+  random?: () => number;
+  spawn?: Spawn;
+  /** Decides which signals there are. */
+  platform?: NodeJS.Platform;
+}
+
+/** The provisioner that runs Terraform or OpenTofu (spec/03). */
+export function terraformProvisioner(settings: TerraformSettings, deps: TerraformDeps): Provisioner {
+  const complete = completeSettings(settings);
+  const filled = { random: () => randomInt(2 ** 32) / 2 ** 32, spawn, platform: process.platform, ...deps };
+  return { open: async (options) => new TerraformSession(complete, options, filled) };
+}
+
+/**
+ * One job's life with the engine.
+ *
+ *  - new: no folder exists
+ *  - initialized, planned, applied: what the results of the calls allow; their processes end before the calls return,
+ *    but for the graph's, which may be made early
+ *  - disposed: every process was killed and is gone, then the folders went
+ */
+class TerraformSession implements Session {
+  readonly #bench: Bench;
+  readonly #kill = new AbortController();
+  #lease: Lease | undefined;
+
+  constructor(settings: CompleteSettings, options: OpenOptions, deps: Required<TerraformDeps>) {
+    const folder = new SessionFolder(settings.workRoot, deps.random);
+    const { exitTimeoutMs } = settings;
+    this.#bench = new Bench(settings, folder, new JobLog(options, deps.clock), {
+      ...deps,
+      exitTimeoutMs,
+      kill: this.#kill.signal,
+    });
+  }
+
+  async init(input: InitInput, signal: AbortSignal): Promise<Initialized> {
+    const bench = this.#bench;
+    await this.#dropLease();
+    const own = (lease: Lease) => {
+      this.#lease = lease;
+    };
+    const facts = await step("initialize terraform", signal, () => initialize(bench, input, own, signal));
+    const graph = new GraphText(bench);
+    return {
+      facts,
+      parse: (parseSignal) => step("parse template", parseSignal, () => parse(bench)),
+      plan: (planInput, planSignal) => this.#plan(planInput, graph, planSignal),
+    };
+  }
+
+  async #plan(input: PlanInput, graph: GraphText, signal: AbortSignal): Promise<Planned> {
+    const bench = this.#bench;
+    const facts = await step("terraform plan", signal, () => plan(bench, input, graph, signal));
+    const isNothing = isNothingToDo(input);
+    return {
+      facts,
+      graph: (graphSignal) =>
+        step("generate graph", graphSignal, async () =>
+          isNothing ? emptyGraph() : graphOfPlan(bench, facts.plan, graph, graphSignal),
+        ),
+      apply: async (metadata: Metadata, onState, applySignal): Promise<Applied> => {
+        // Parameters and tokens of the plan: what is read late needs them, too (spec/03 §4.3).
+        const { error, ...result } = await apply(bench, { ...input, metadata }, graph, onState, applySignal);
+        return {
+          ...result,
+          ...(error !== undefined && { error }),
+          graph: (graphSignal) =>
+            step("generate graph", graphSignal, async () =>
+              isNothing ? emptyGraph() : graphOfState(bench, graph, graphSignal),
+            ),
+        };
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { settings, folder, clock, log } = this.#bench;
+    this.#kill.abort();
+    await this.#bench.settled();
+    await this.#dropLease();
+    if (settings.keepFolder) return;
+    try {
+      await folder.remove(clock);
+    } catch (error) {
+      log.warn(`the job's folder could not be removed: ${messageOf(error)}`);
+    }
+  }
+
+  async #dropLease(): Promise<void> {
+    await this.#lease?.[Symbol.asyncDispose]();
+    this.#lease = undefined;
+  }
+}
+
+/** A step that was cancelled between its commands fails in the same words as one that was cancelled before a start. */
+async function step<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof JobError && error !== signal.reason) throw error;
+    if (signal.aborted) throw new JobError(`${name}: context canceled`, { cause: error });
+    throw error;
+  }
 }
