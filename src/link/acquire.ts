@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { methods } from "../contract/methods.ts";
 import { type AcquiredJob, AcquiredJobSchema, CancelAcquireSchema } from "../gen/provisionerd_pb.ts";
 import { Backoff, curves } from "../kit/backoff.ts";
-import { messageOf, OperatorError, TransientError } from "../kit/errors.ts";
+import { messageOf, TransientError } from "../kit/errors.ts";
 import { anySignal } from "../kit/signals.ts";
 import type { Connection } from "./connection.ts";
 import type { ConnectionSlot } from "./slot.ts";
@@ -33,7 +33,7 @@ export async function acquire(
       if (connection.retired.aborted) backoff.reset();
     } catch (error) {
       if (signal.aborted) return undefined;
-      if (error instanceof OperatorError) throw error;
+      if (slot.closed) throw slot.closed.reason;
       onMiss(messageOf(error));
     }
   }

@@ -4,42 +4,44 @@ import { messageOf } from "../kit/errors.ts";
 
 /** More than any system's whole store (about 150 roots, 300 kB): a bigger file is no list of roots. */
 const maxFileBytes = 4 * 1024 * 1024;
-/** Bound of one folder and of the merged list: a folder that holds everything under the sun must not fill the memory. */
+/** Bounds of one folder and of the list: a folder that holds everything under the sun must not fill the memory. */
 const maxFiles = 4096;
-export const maxCertificates = 4096;
+const maxCertificates = 4096;
 
-const block =
-  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const block = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([^-]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
-/** The certificates of a PEM text, each as a PEM block in one form, so that equal ones are equal texts. Unreadable blocks are skipped. */
-export function splitPem(text: string): string[] {
-  const found: string[] = [];
-  for (const match of text.matchAll(block)) {
-    const base64 = (match[1] ?? "").replaceAll(/\s/g, "");
-    const pem = `-----BEGIN CERTIFICATE-----\n${base64.replaceAll(/.{1,64}/g, "$&\n")}-----END CERTIFICATE-----\n`;
-    if (isCertificate(pem)) found.push(pem);
+/** Certificates, each once, whatever files they came from. What can't be read as a certificate is left out. */
+export class CertificateList {
+  /** PEM blocks of one form, so that equal certificates are equal texts. Reading one takes longer than all else: once is enough. */
+  readonly #seen = new Map<string, boolean>();
+
+  /** PEM blocks in the order in which they came. */
+  get blocks(): string[] {
+    return [...this.#seen].flatMap(([pem, readable]) => (readable ? [pem] : []));
   }
-  return found;
-}
 
-/** The certificates of a file; throws what the file system says, or an Error for a file that is too big. */
-export async function readPemFile(path: string): Promise<string[]> {
-  return splitPem(await readBounded(path));
-}
+  /** Takes the certificates of a PEM text; tells how many there are in it. `known` ones needn't be looked at. */
+  add(text: string, known = false): number {
+    let count = 0;
+    for (const match of text.matchAll(block)) {
+      const base64 = (match[1] ?? "").replaceAll(/\s/g, "").replaceAll(/.{1,64}/g, "$&\n");
+      const pem = `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n`;
+      if (!this.#seen.has(pem) && this.#seen.size < maxCertificates) this.#seen.set(pem, known || isCertificate(pem));
+      if (this.#seen.get(pem)) count++;
+    }
+    return count;
+  }
 
-/** The certificates of every file of a folder, of any name, as Go reads it; what can't be read is skipped, a missing folder is empty. */
-export async function readPemFolder(path: string): Promise<string[]> {
-  let names: string[];
-  try {
-    names = (await readdir(path)).sort().slice(0, maxFiles);
-  } catch {
-    return [];
+  /** As `add`; throws what the file system says, or an Error for a file that is too big. */
+  async addFile(path: string): Promise<number> {
+    return this.add(await readBounded(path));
   }
-  const found = new Set<string>();
-  for (const name of names) {
-    for (const pem of await readPemFile(`${path}/${name}`).catch(() => [])) found.add(pem);
+
+  /** Takes every file of a folder, of any name, as Go does; what can't be read is skipped, a missing folder is empty. */
+  async addFolder(path: string): Promise<void> {
+    const names = await readdir(path).catch(() => []);
+    for (const name of names.sort().slice(0, maxFiles)) await this.addFile(`${path}/${name}`).catch(() => 0);
   }
-  return [...found];
 }
 
 /** A small text file; throws for anything that is no regular file or too big. */
@@ -61,7 +63,8 @@ export async function readBounded(path: string): Promise<string> {
 
 function isCertificate(pem: string): boolean {
   try {
-    return new X509Certificate(pem).subject !== undefined || true;
+    void new X509Certificate(pem);
+    return true;
   } catch {
     return false;
   }

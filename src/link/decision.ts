@@ -10,7 +10,7 @@ export type Verdict =
   | { do: "stop"; error: OperatorError }
   /** Dial again by the normal curve, not before `atLeastMs`. */
   | { do: "retry"; why: string; atLeastMs: number }
-  /** Dial again once a minute; the agent is not ready. `refused`: we are not wanted, rather than not reachable. */
+  /** Dial again once a minute; the agent is not ready. `refused`: our credential or licence isn't wanted, rather than the way is wrong. */
   | { do: "slow"; error: OperatorError; refused: boolean };
 
 export interface DialContext {
@@ -60,9 +60,9 @@ function decideStatus(failure: DialFailure & { kind: "status" }, context: DialCo
     return failure.keyCheck === "refused" ? { do: "stop", error } : retry(told("the control plane answered 401", body));
   }
   if (status === 403) return act(context, forbidden(body, context), true);
-  if (status === 404) return act(context, notFound(body, context), true);
-  if (status >= 300 && status < 400) return act(context, redirected(failure, context), true);
-  return act(context, notCoder(failure, context), true);
+  if (status === 404) return act(context, notFound(body, context), false);
+  if (status >= 300 && status < 400) return act(context, redirected(failure, context), false);
+  return act(context, notCoder(failure, context), false);
 }
 
 /** The server's own version out of a version refusal (spec/01 §5.2); undefined when there is nothing to try again with. */

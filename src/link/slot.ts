@@ -26,6 +26,11 @@ export class ConnectionSlot {
     return this.#connection?.usable ? this.#connection : undefined;
   }
 
+  /** Set when there will be no connection any more. */
+  get closed(): { readonly reason: unknown } | undefined {
+    return this.#closed;
+  }
+
   put(connection: Connection): void {
     if (this.#closed) return;
     this.#connection = connection;

@@ -1,7 +1,7 @@
 import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
 import { writeFileAtomic } from "../kit/files.ts";
-import { maxCertificates, readBounded, readPemFile, readPemFolder, splitPem } from "./certificates.ts";
+import { CertificateList, readBounded } from "./certificates.ts";
 import type { Environment } from "./proxy.ts";
 
 /** Paths of PEM files; an empty text counts as absent. */
@@ -37,9 +37,11 @@ const systemFolders = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /** Reads roots and client certificate; throws OperatorError OUT-TLS-FILES for a configured file that can't be used. */
 export async function readTrust(settings: TrustSettings, env: Environment): Promise<Trust> {
-  const roots = new Set(settings.caFile ? await configured("CA file", settings.caFile) : await systemRoots(env));
-  if (settings.extraCaFile) for (const pem of await configured("extra CA file", settings.extraCaFile)) roots.add(pem);
-  const ca = [...roots].slice(0, maxCertificates);
+  const roots = new CertificateList();
+  if (settings.caFile) await addConfigured(roots, "CA file", settings.caFile);
+  else await addSystemRoots(roots, env);
+  if (settings.extraCaFile) await addConfigured(roots, "extra CA file", settings.extraCaFile);
+  const ca = roots.blocks;
   const identity = await clientCertificate(settings);
   try {
     const context = createSecureContext({ ca, minVersion: "TLSv1.2", ...identity });
@@ -60,28 +62,22 @@ export async function writeBundle(trust: Trust, path: string): Promise<void> {
 }
 
 /** Node's own roots and what Go would find on this system: Node 20 reads neither SSL_CERT_FILE nor SSL_CERT_DIR itself. */
-async function systemRoots(env: Environment): Promise<string[]> {
+async function addSystemRoots(roots: CertificateList, env: Environment): Promise<void> {
   const file = env["SSL_CERT_FILE"];
-  const files = file ? [file] : systemFiles;
   const folders = env["SSL_CERT_DIR"]?.split(":").filter(Boolean) ?? systemFolders;
-  const found = [rootCertificates.flatMap(splitPem)];
-  for (const path of files) {
-    const roots = await readPemFile(path).catch(() => []);
-    found.push(roots);
-    if (roots.length > 0) break;
+  for (const pem of rootCertificates) roots.add(pem, true);
+  for (const path of file ? [file] : systemFiles) {
+    if ((await roots.addFile(path).catch(() => 0)) > 0) break;
   }
-  for (const path of folders) found.push(await readPemFolder(path));
-  if (env["NODE_EXTRA_CA_CERTS"]) found.push(await readPemFile(env["NODE_EXTRA_CA_CERTS"]).catch(() => []));
-  return found.flat();
+  for (const path of folders) await roots.addFolder(path);
+  if (env["NODE_EXTRA_CA_CERTS"]) await roots.addFile(env["NODE_EXTRA_CA_CERTS"]).catch(() => 0);
 }
 
-async function configured(what: string, path: string): Promise<string[]> {
-  const roots = await readPemFile(path).catch((error: unknown) => {
+async function addConfigured(roots: CertificateList, what: string, path: string): Promise<void> {
+  const count = await roots.addFile(path).catch((error: unknown) => {
     throw fileError(`${what} "${path}": can't be read`, messageOf(error), error);
   });
-  if (roots.length === 0)
-    throw fileError(`${what} "${path}": holds no PEM certificate`, "nothing in it could be read as one");
-  return roots;
+  if (count === 0) throw fileError(`${what} "${path}": holds no PEM certificate`, "nothing in it could be read as one");
 }
 
 async function clientCertificate({ certFile, keyFile }: TrustSettings): Promise<{ cert?: string; key?: string }> {

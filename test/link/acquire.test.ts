@@ -65,6 +65,17 @@ describe("cancelling", () => {
     expect(await job).toBeUndefined();
   });
 
+  test("an acquire that outlives its link rejects, and doesn't spin", async () => {
+    await using coderd = await startFakeCoderd();
+    await using agent = await startLink({ url: coderd.url });
+    const job = agent.link.acquire(never);
+    job.catch(() => undefined);
+    await coderd.seen("acquireJobWithCancel");
+    await agent.stop();
+    await expect(job).rejects.toThrow("test is over");
+    expect(agent.events.filter(({ kind }) => kind === "acquire-failed")).toEqual([]);
+  });
+
   test("without a connection a cancelled acquire ends at once", async () => {
     await using coderd = await startFakeCoderd({ handshake: () => "hang" });
     await using agent = await startLink({ url: coderd.url });
@@ -100,14 +111,17 @@ test("01#96 Close without a message is no job: asked again from 10 ms to 1 s, wi
 test("02#8 N slots are N streams on one connection, and a slot that got a job opens a new one", async () => {
   await using coderd = await startFakeCoderd();
   await using agent = await startLink({ url: coderd.url });
-  const jobs = [1, 2, 3].map(() => agent.link.acquire(never));
+  const stop = new AbortController();
+  const jobs = [1, 2, 3].map(() => agent.link.acquire(stop.signal));
   await coderd.seen("acquireJobWithCancel", 3);
   coderd.offer({ jobId: "one" });
   expect((await Promise.race(jobs))?.jobId).toBe("one");
-  void agent.link.acquire(never);
+  jobs.push(agent.link.acquire(stop.signal));
   await coderd.seen("acquireJobWithCancel", 4);
   expect(coderd.connected).toBe(1);
   expect(coderd.handshakes).toHaveLength(1);
+  stop.abort(new Error("drain"));
+  await Promise.all(jobs);
 });
 
 test("a lost connection moves the wait to the next one", async () => {

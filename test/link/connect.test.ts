@@ -246,29 +246,31 @@ describe("refusals", () => {
     }
   });
 
-  test.each([401, 403, 404, 307])(
-    "01#18 02#3 %d after a success: not ready, said once, dialled slowly",
-    async (status) => {
-      await using coderd = await startFakeCoderd();
-      await using agent = await startLink({ url: coderd.url });
-      await agent.event("connected");
-      coderd.handshake = () => ({ status, body: { message: "no" } });
-      await agent.clock.advance(10_000);
-      coderd.cut();
-      const first = await agent.event("refused");
-      expect(first).toMatchObject({ again: false });
-      expect(first.delayMs).toBeCloseTo(60_000);
-      expect(agent.link.state.kind).toBe("refused");
-      await agent.clock.advance(59_999);
-      expect(coderd.handshakes).toHaveLength(2);
-      await agent.clock.advance(1);
-      expect(await agent.event("refused", 2)).toMatchObject({ again: true });
-      coderd.handshake = undefined;
-      await agent.clock.advance(60_000);
-      await agent.event("connected", 2);
-      expect(agent.link.state.kind).toBe("connected");
-    },
-  );
+  test.each([
+    [401, "refused"],
+    [403, "refused"],
+    [404, "connecting"],
+    [307, "connecting"],
+  ])("01#18 02#3 %d after a success: %s, said once, dialled slowly", async (status, kind) => {
+    await using coderd = await startFakeCoderd();
+    await using agent = await startLink({ url: coderd.url });
+    await agent.event("connected");
+    coderd.handshake = () => ({ status, body: { message: "no" } });
+    await agent.clock.advance(10_000);
+    coderd.cut();
+    const first = await agent.event("refused");
+    expect(first).toMatchObject({ again: false });
+    expect(first.delayMs).toBeCloseTo(60_000);
+    expect(agent.link.state).toMatchObject({ kind, lastError: expect.stringContaining(String(status)) });
+    await agent.clock.advance(59_999);
+    expect(coderd.handshakes).toHaveLength(2);
+    await agent.clock.advance(1);
+    expect(await agent.event("refused", 2)).toMatchObject({ again: true });
+    coderd.handshake = undefined;
+    await agent.clock.advance(60_000);
+    await agent.event("connected", 2);
+    expect(agent.link.state.kind).toBe("connected");
+  });
 
   test("02#3 exitWhenRefused ends the agent after that time, not before", async () => {
     await using coderd = await startFakeCoderd();
