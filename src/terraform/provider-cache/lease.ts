@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { lstat, readFile, realpath, rm, utimes, writeFile } from "node:fs/promises";
+import { lstat, realpath, rm, utimes } from "node:fs/promises";
 import { join, sep } from "node:path";
 import type { Clock } from "../../kit/clock.ts";
 import { messageOf } from "../../kit/errors.ts";
@@ -8,11 +8,12 @@ import { type Lock, tryLock } from "../../kit/lock.ts";
 import { type Attempt, cliConfigFor, nextAttempt } from "./attempts.ts";
 import { cacheLayout, sourceName } from "./layout.ts";
 import { dropEntry, linkPackage } from "./link.ts";
-import { hashSetId, maxLockBytes, type ProviderLock, readLock, withHash } from "./lock-file.ts";
+import type { ProviderLock } from "./lock-file.ts";
 import { packageHash } from "./package-hash.ts";
 import { listPackages, type PackageId, packagePath } from "./package-tree.ts";
 import { promotePackage } from "./promote.ts";
 import { type PackageRecord, recordFile } from "./record.ts";
+import { TemplateLock } from "./template-lock.ts";
 
 export interface LeaseOptions {
   /** The provider cache's folder; undefined where there is none: then every `init` is Terraform's own. */
@@ -65,6 +66,11 @@ export interface Lease extends AsyncDisposable {
 /** Makes a job's view of the cache. Rejects only when `signal` aborts. */
 export async function openLease(options: LeaseOptions, signal: AbortSignal): Promise<Lease> {
   if (options.folder === undefined) return new NoCache(options);
+  // Terraform takes providers from here before it asks anyone: what a template brings must not become other jobs'.
+  if (await exists(join(options.workFolder, "terraform.d", "plugins"))) {
+    options.say("The template brings providers of its own, so the provider cache is not used.");
+    return new NoCache(options);
+  }
   try {
     const lease = await JobCache.open(options.folder, options);
     try {
@@ -108,33 +114,33 @@ class JobCache implements Lease {
   readonly #lock: Lock;
   /** By path below `folder`. */
   readonly #shared = new Map<string, Shared>();
-  /** The template's lock file: its text, and what it says; undefined where we can't tell. */
-  #lockText = "";
-  #locks: Map<string, ProviderLock> | undefined = new Map();
+  #template: TemplateLock;
   #temporaries = 0;
 
-  private constructor(options: LeaseOptions, root: string, store: string, lock: Lock) {
+  private constructor(options: LeaseOptions, root: string, store: string, lock: Lock, template: TemplateLock) {
     this.#options = options;
     this.#root = root;
     this.#store = store;
     this.#lock = lock;
+    this.#template = template;
     this.folder = join(root, "providers");
   }
 
   static async open(folder: string, options: LeaseOptions): Promise<JobCache> {
+    const template = await TemplateLock.read(options.workFolder);
     const layout = cacheLayout(folder);
     await makePrivateFolder(layout.leases);
-    const root = join(await realpath(layout.leases), randomBytes(8).toString("hex"));
-    const lock = await tryLock(`${root}.lock`);
-    // A sweeper may have taken the file between its making and its lock: then ours is a lock on nothing.
-    if (!lock || !(await exists(`${root}.lock`))) {
-      await lock?.[Symbol.asyncDispose]();
-      return JobCache.open(folder, options);
+    const { root, lock } = await claim(await realpath(layout.leases));
+    const store = join(layout.packages, sourceName(options.operatorBlocks));
+    const lease = new JobCache(options, root, store, lock, template);
+    try {
+      await makePrivateFolder(lease.folder);
+      await makePrivateFolder(join(root, "new"));
+      return lease;
+    } catch (error) {
+      await lease[Symbol.asyncDispose]();
+      throw error;
     }
-    const lease = new JobCache(options, root, join(layout.packages, sourceName(options.operatorBlocks)), lock);
-    await makePrivateFolder(lease.folder);
-    await makePrivateFolder(join(root, "new"));
-    return lease;
   }
 
   get packages(): readonly string[] {
@@ -143,37 +149,32 @@ class JobCache implements Lease {
 
   /** Links what the template's lock file allows. */
   async fill(signal: AbortSignal): Promise<void> {
-    await this.#readLockFile();
-    if (!this.#locks) {
+    signal.throwIfAborted();
+    if (!this.#template.locks)
       this.#options.say("The template's lock file is not as Terraform writes it, so its providers are downloaded.");
-      return;
-    }
     for (const id of await listPackages(this.#store)) {
       signal.throwIfAborted();
-      const lock = this.#locks.get(id.provider);
-      if (id.platform !== this.#options.platform || (lock && lock.version !== id.version)) continue;
+      if (id.platform !== this.#options.platform || !this.#template.names(id)) continue;
       const path = packagePath(id);
       const entry = join(this.#store, path);
-      const record = await linkPackage(entry, join(this.folder, path), this.#temporary(), signal);
-      if (!record) continue;
-      if (lock && !allows(lock, record)) await rm(join(this.folder, path), { recursive: true, force: true });
-      else this.#shared.set(path, { entry, id, record });
+      const target = join(this.folder, path);
+      const record = await linkPackage(entry, target, this.#temporary(), signal);
+      if (record && this.#template.allows(id, record)) this.#shared.set(path, { entry, id, record });
+      else await rm(target, { recursive: true, force: true });
     }
   }
 
   async init<R extends InitRun>(run: (cliConfig: string) => Promise<R>, signal: AbortSignal): Promise<R> {
-    const config = (attempt: Attempt) => cliConfigFor(attempt, this.folder, this.#options.operatorBlocks);
-    await this.#prepare("cache");
-    const first = await run(config("cache"));
-    const next = first.failure === undefined ? undefined : nextAttempt(first.failure, "cache");
-    if (!next || signal.aborted || (next.attempt === "offline" && this.#shared.size === 0)) {
-      if (first.failure === undefined) await this.#settle(signal);
+    const first = await this.#try("cache", run);
+    if (first.failure === undefined) {
+      await this.#settle(signal);
       return first;
     }
-    if (next.attempt === "without cache") await this.#distrust(first.failure ?? "", signal);
-    await this.#prepare(next.attempt);
+    const next = nextAttempt(first.failure, "cache");
+    if (!next || signal.aborted || (next.attempt === "offline" && this.#shared.size === 0)) return first;
+    if (next.attempt === "without cache") await this.#distrust(first.failure, signal);
     this.#options.say(next.say);
-    const second = await run(config(next.attempt));
+    const second = await this.#try(next.attempt, run);
     if (second.failure === undefined) await this.#settle(signal);
     return second.failure !== undefined && next.attempt === "offline" ? first : second;
   }
@@ -189,48 +190,28 @@ class JobCache implements Lease {
     }
   }
 
-  async #readLockFile(): Promise<void> {
-    const file = join(this.#options.workFolder, lockFileName);
-    const found = await lstat(file).catch(() => undefined);
-    if (!found) return;
-    if (!found.isFile() || found.size > maxLockBytes) {
-      this.#locks = undefined;
-      return;
-    }
-    this.#lockText = await readFile(file, "utf8");
-    this.#locks = readLock(this.#lockText);
-  }
-
   /**
-   * The state from which each attempt starts: nothing that an earlier one installed (Terraform would unpack through a
-   * link that it finds there, into the shared files), and the lock file with the hashes of the cached packages that it allows.
+   * One attempt. Nothing that an earlier one installed may be there: Terraform would unpack through a link that it finds,
+   * into the shared files.
    */
-  async #prepare(attempt: Attempt): Promise<void> {
-    const { workFolder } = this.#options;
-    await rm(join(workFolder, ".terraform", "providers"), { recursive: true, force: true });
+  async #try<R>(attempt: Attempt, run: (cliConfig: string) => Promise<R>): Promise<R> {
+    await rm(this.#installed, { recursive: true, force: true });
     for (const id of await listPackages(this.folder)) {
       const path = packagePath(id);
       if (!this.#shared.has(path)) await rm(join(this.folder, path), { recursive: true, force: true });
     }
-    let text = this.#lockText;
-    for (const { id, record } of this.#shared.values()) {
-      const lock = this.#locks?.get(id.provider);
-      if (attempt !== "without cache" && lock && lock.hashes.length > 0 && !lock.hashes.includes(record.h1))
-        text = withHash(text, id.provider, record.h1);
-    }
-    if (this.#lockText !== "") await writeFile(join(workFolder, lockFileName), text);
+    await this.#template.write(attempt === "without cache" ? [] : this.#shared.values());
+    return await run(cliConfigFor(attempt, this.folder, this.#options.operatorBlocks));
   }
 
   /** After `init`: stamps what was used, keeps what is new, gives back what was not used. */
   async #settle(signal: AbortSignal): Promise<void> {
-    const installed = join(this.#options.workFolder, ".terraform", "providers");
-    const lockText = await readFile(join(this.#options.workFolder, lockFileName), "utf8").catch(() => "");
-    const locks = readLock(lockText);
+    const { locks } = await TemplateLock.read(this.#options.workFolder);
     const used = new Set<string>();
-    for (const id of await listPackages(installed)) {
+    for (const id of await listPackages(this.#installed)) {
       const path = packagePath(id);
       try {
-        const from = await realpath(join(installed, path));
+        const from = await realpath(join(this.#installed, path));
         const shared = this.#shared.get(path);
         if (shared && from === join(this.folder, path)) {
           used.add(path);
@@ -252,16 +233,18 @@ class JobCache implements Lease {
     }
   }
 
-  /** Takes a package into the store that this job's `init` has unpacked. A link that leads elsewhere is the operator's own mirror. */
+  /** Takes a package into the store that this job's `init` has unpacked. A link that leads elsewhere is somebody's mirror. */
   async #keep(id: PackageId, from: string, lock: ProviderLock | undefined, signal: AbortSignal): Promise<void> {
-    const ours = [this.folder, await realpath(this.#options.workFolder)].some((folder) =>
-      from.startsWith(folder + sep),
-    );
-    if (!ours || lock?.version !== id.version) return;
-    const before = this.#locks?.get(id.provider)?.hashes ?? [];
-    const entry = join(this.#store, packagePath(id));
-    const accepted = before.length > 0 ? hashSetId(before) : undefined;
-    await promotePackage({ from, entry, temporary: this.#temporary(), hashes: lock.hashes, accepted }, signal);
+    const places = [this.folder, await realpath(this.#installed)];
+    if (lock?.version !== id.version || !places.some((place) => from.startsWith(place + sep))) return;
+    const promotion = {
+      from,
+      entry: join(this.#store, packagePath(id)),
+      temporary: this.#temporary(),
+      hashes: lock.hashes,
+      accepted: this.#template.hashSet(id),
+    };
+    await promotePackage(promotion, signal);
   }
 
   /** After a package was not accepted: looks at those that the failure names with all their bytes, and drops what is damaged. */
@@ -270,8 +253,12 @@ class JobCache implements Lease {
       if (!failure.includes(id.provider.replace(/^registry\.(terraform\.io|opentofu\.org)\//, ""))) continue;
       const paths = record.files.map((file) => file.path);
       const hash = await packageHash(join(this.folder, path), paths, signal).catch(() => undefined);
-      if (hash !== record.h1) await dropEntry(entry, this.#temporary());
+      if (hash !== record.h1 && !signal.aborted) await dropEntry(entry, this.#temporary());
     }
+  }
+
+  get #installed(): string {
+    return join(this.#options.workFolder, ".terraform", "providers");
   }
 
   #temporary(): string {
@@ -279,11 +266,16 @@ class JobCache implements Lease {
   }
 }
 
-const lockFileName = ".terraform.lock.hcl";
-
-/** Whether a job with this lock may get this package. */
-function allows(lock: ProviderLock, { h1, accepted }: PackageRecord): boolean {
-  return lock.hashes.length === 0 || lock.hashes.includes(h1) || accepted.includes(hashSetId(lock.hashes));
+/** A name among the leases that is ours: its lock file is locked before its folder exists. */
+async function claim(leases: string): Promise<{ root: string; lock: Lock }> {
+  for (let tries = 3; tries > 0; tries--) {
+    const root = join(leases, randomBytes(8).toString("hex"));
+    const lock = await tryLock(`${root}.lock`);
+    // A sweeper may have taken the file between its making and its lock: then ours is a lock on nothing.
+    if (lock && (await exists(`${root}.lock`))) return { root, lock };
+    await lock?.[Symbol.asyncDispose]();
+  }
+  throw new Error(`claim a folder in "${leases}": each lock file was taken away at once`);
 }
 
 const exists = (path: string) =>

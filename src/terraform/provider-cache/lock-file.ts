@@ -9,9 +9,6 @@ export interface ProviderLock {
   hashes: string[];
 }
 
-/** A larger file is no lock file. */
-export const maxLockBytes = 1024 * 1024;
-
 /**
  * The providers of a `.terraform.lock.hcl` in the form that Terraform writes; undefined for any other, which may be
  * valid all the same: then nobody here knows what it allows.

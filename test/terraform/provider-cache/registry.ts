@@ -140,12 +140,13 @@ function respond(path: string, { host, offers }: Registry, pgp: ReturnType<typeo
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const typeOf = (name: string) => name.replace(/.*\//, "");
 const binaryName = (name: string, version: string) => `terraform-provider-${typeOf(name)}_v${version}`;
-const zipName = ({ name, version }: Offer) => `terraform-provider-${typeOf(name)}_${version}_${platform}.zip`;
+/** As publishers name it. */
+export const zipName = ({ name, version }: Offer) => `terraform-provider-${typeOf(name)}_${version}_${platform}.zip`;
 
 const zips = new WeakMap<Offer, Buffer>();
 
 /** A zip of a licence and the executable, uncompressed. */
-function zipOf(offer: Offer): Buffer {
+export function zipOf(offer: Offer): Buffer {
   const made =
     zips.get(offer) ??
     zip([

@@ -20,8 +20,8 @@ export interface World extends AsyncDisposable {
   /** A job's folder with these providers, `{ name: version constraint or "" }`, and a lock file if given. */
   job(providers: Record<string, string>, lockFile?: string): Promise<string>;
   open(workFolder: string, options?: { operatorBlocks?: string; say?: (line: string) => void }): Promise<Lease>;
-  /** Runs the real `terraform init`. */
-  terraform(workFolder: string, args?: string[]): (cliConfig: string) => Promise<Run>;
+  /** Runs the real `init`: Terraform's with JSON, unless told otherwise. */
+  terraform(workFolder: string, args?: string[], engine?: string): (cliConfig: string) => Promise<Run>;
 }
 
 export const never = new AbortController().signal;
@@ -54,7 +54,8 @@ export async function makeWorld(offers: Offer[]): Promise<World> {
     },
     open: (workFolder, { operatorBlocks = "", say = () => undefined } = {}) =>
       openLease({ folder: cache, platform, operatorBlocks, workFolder, say, clock: systemClock }, never),
-    terraform: (workFolder, args) => (cliConfig) => runInit(workFolder, cliConfig, join(folder, "ca.pem"), args),
+    terraform: (workFolder, args, engine) => (cliConfig) =>
+      runInit(workFolder, cliConfig, join(folder, "ca.pem"), args, engine),
     [Symbol.asyncDispose]: async () => {
       await registry[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
@@ -72,7 +73,14 @@ export function requiredProviders(host: string, providers: Record<string, string
   return `terraform {\n  required_providers {\n${entries.join("")}  }\n}\n`;
 }
 
-export async function runInit(workFolder: string, cliConfig: string, ca: string, args = ["-json"]): Promise<Run> {
+/** One `init` with an environment of its own. */
+export async function runInit(
+  workFolder: string,
+  cliConfig: string,
+  ca: string,
+  args = ["-json"],
+  engine = "terraform",
+): Promise<Run> {
   const config = join(workFolder, ".terraformrc");
   await writeFile(config, cliConfig);
   const env = {
@@ -84,7 +92,7 @@ export async function runInit(workFolder: string, cliConfig: string, ca: string,
   };
   const command = ["init", "-no-color", "-input=false", ...args];
   return await new Promise((resolve) => {
-    execFile("terraform", command, { cwd: workFolder, env, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(engine, command, { cwd: workFolder, env, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       const records = stdout
         .split("\n")
         .filter((line) => line.startsWith("{"))
