@@ -7,6 +7,7 @@ import { nodeStream } from "../wire/stdio.ts";
 import type { ByteStream } from "../wire/stream.ts";
 import { killGroup, waitForGroup } from "./group.ts";
 import { Tail } from "./tail.ts";
+import { killTree } from "./tree.ts";
 
 /** How a worker is started at the level `process`. */
 export interface WorkerCommand {
@@ -32,7 +33,7 @@ export interface WorkerProcess {
   pid: number;
   /** Resolves when it has ended and its process group is gone; never rejects. */
   exited: Promise<WorkerExit>;
-  /** Ends it and its whole process group now, and waits until they have ended. Idempotent. */
+  /** Ends it and everything below it now, and waits until they have ended. Idempotent. */
   kill(): Promise<void>;
 }
 
@@ -80,7 +81,7 @@ export async function startWorker(command: WorkerCommand, clock: Clock, signal: 
     throw sortSpawnError(command, error);
   }
   const kill = async () => {
-    if (child.exitCode === null && child.signalCode === null) killGroup(child.pid as number);
+    if (child.exitCode === null && child.signalCode === null) killTree(child.pid as number);
     await exited;
   };
   if (signal.aborted) {

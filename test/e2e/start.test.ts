@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -97,9 +97,38 @@ describe("what is left running", () => {
   ])("nothing, after %s", async (_name, signals, code) => {
     await using outpost = withKey();
     await inApply(outpost);
-    for (const signal of signals) outpost.kill(signal);
+    // Equal signals that follow at once are one: each is sent when the last was heard.
+    for (const [index, signal] of signals.entries()) {
+      outpost.kill(signal);
+      await outpost.says(new RegExp(`(${signal}: [^]*){${index + 1}}`));
+    }
     expect(await outpost.ended).toBe(code);
     expect(processesIn(scratch)).toEqual([]);
+  });
+
+  test("02#59 a Terraform that ignores SIGINT is killed after the limit, and its children are gone too", async () => {
+    const engine = join(scratch, "deaf");
+    await writeFile(
+      engine,
+      `#!/bin/sh
+case "$1 $2" in
+"version -json") echo '{"terraform_version":"1.11.4"}' ;;
+"show -json") echo '{"format_version":"1.0"}' ;;
+graph*) echo 'digraph {}' ;;
+apply*) trap '' INT; echo '{"version":4,"serial":1,"lineage":"l"}' > terraform.tfstate; echo deaf; sleep 1000 & sleep 1000 ;;
+esac
+`,
+      { mode: 0o755 },
+    );
+    await using outpost = withKey(["--engine", engine, "--cancel-timeout", "1s"]);
+    const { build, job } = await importAndStart("hello");
+    for await (const event of plane.follow(job.id, never))
+      if (event.kind === "log" && event.log.output === "deaf") break;
+    plane.cancel(job.id);
+    const { error } = await plane.ended(job.id, never);
+    expect(error).toContain("signal: killed");
+    expect(Buffer.from(plane.buildRow(build.id).state).toString()).toContain('"serial":1');
+    await expect.poll(() => processesIn(scratch).filter((line) => line.includes("sleep"))).toEqual([]);
   });
 
   test("nothing of a job whose agent was killed without a word", async () => {

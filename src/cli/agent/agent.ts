@@ -26,6 +26,7 @@ import { Link } from "../../link/link.ts";
 import { chooseProxy } from "../../link/proxy.ts";
 import { readTrust, type Trust, writeBundle } from "../../link/trust.ts";
 import { Redactor } from "../../redact/redactor.ts";
+import { killInside } from "../../sandbox/tree.ts";
 import type { Provisioner } from "../../session/types.ts";
 import type { TerraformSettings } from "../../terraform/settings.ts";
 import { chooseFolders, type Folders, makeFolders } from "./folders.ts";
@@ -140,6 +141,8 @@ export class Agent implements AsyncDisposable {
       signals,
     );
     await file?.close();
+    // Whatever a job started and let go of ends with it.
+    killInside(workRoot);
     // Where nobody took the state, the folder is what is left of it.
     if (!result.rescue && result.status !== "unconfirmed") await removeTree(workRoot);
   }
