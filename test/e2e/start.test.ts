@@ -120,7 +120,7 @@ esac
 `,
       { mode: 0o755 },
     );
-    await using outpost = withKey(["--engine", engine, "--cancel-timeout", "1s"]);
+    await using _outpost = withKey(["--engine", engine, "--cancel-timeout", "1s"]);
     const { build, job } = await importAndStart("hello");
     for await (const event of plane.follow(job.id, never))
       if (event.kind === "log" && event.log.output === "deaf") break;

@@ -129,7 +129,7 @@ export class Agent implements AsyncDisposable {
           flushMs: 250,
           ...(settings.jobTimeout > 0 ? { jobTimeoutMs: settings.jobTimeout } : {}),
           ...(settings.silenceTimeout > 0 ? { silenceTimeoutMs: settings.silenceTimeout } : {}),
-          cancelTimeoutMs: settings.cancelTimeout,
+          cancelTimeoutMs: settings.cancelTimeout + afterKillMs,
           lateComplete: settings.lateComplete,
         },
         intro: introLine(facts, version, settings),
@@ -178,6 +178,9 @@ export class Agent implements AsyncDisposable {
     await this.parts.work[Symbol.asyncDispose]();
   }
 }
+
+/** After the engine was killed, a step has this long to answer with what is left, before its worker is given up. */
+const afterKillMs = 30_000;
 
 /** A job does not wait longer than this for the deployment's own bootstrap scripts: ours do the same. */
 const scriptsWaitMs = 5_000;
