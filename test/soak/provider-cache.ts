@@ -15,8 +15,9 @@ const lengthMs = 60_000;
 const never = new AbortController().signal;
 
 /**
- * Processes that init without end on one cache, while two trimmers evict whatever they may and every third process is killed at
- * some moment. No init may fail or get a torn provider; at the end the store is sound and nothing is left beside it.
+ * Processes that init without end on one cache, while two trimmers evict whatever they may and every third process is
+ * killed at some moment. No init may fail or get a torn provider; at the end the store is sound and nothing is left
+ * beside it.
  */
 export async function run(): Promise<void> {
   const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);

@@ -14,9 +14,10 @@ export interface NextAttempt {
 }
 
 /**
- * What to try after an `init` with the cache that failed with this text (the diagnostics' summaries and details, as JSON
- * or wrapped for people): undefined where the cache is not to blame and can't help. The texts are those of Terraform
- * 1.11 and OpenTofu 1.6. Credentials that a registry refuses are nobody's outage, so there is no offline try for them.
+ * What to try after an `init` with the cache that failed with this text (the diagnostics' summaries and details, as
+ * JSON or wrapped for people): undefined where the cache is not to blame and can't help. The texts are those of
+ * Terraform 1.11 and OpenTofu 1.6. Credentials that a registry refuses are nobody's outage, so there is no offline try
+ * for them.
  */
 export function nextAttempt(failure: string, attempt: Attempt): NextAttempt | undefined {
   if (attempt !== "cache") return undefined;
@@ -43,25 +44,22 @@ const refused = /401 Unauthorized|403 Forbidden|bad response code: 40[13]|unauth
  * installation, credentials and host blocks as they stand. One file serves all commands of a job (spec/03 §10 row 7).
  */
 export function cliConfigFor(attempt: Attempt, folder: string | undefined, operatorBlocks: string): string {
-  const lines = ["disable_checkpoint = true"];
-  if (folder !== undefined && attempt === "cache") {
-    // Without the second setting a package without a matching lock entry is unpacked over the cached one, in place
-    // (spec/03 §9.4). With it Terraform never writes to a file that was there before.
-    lines.push(`plugin_cache_dir = ${quote(folder)}`, "plugin_cache_may_break_dependency_lock_file = true");
-  }
-  if (folder !== undefined && attempt === "offline") {
+  const head = "disable_checkpoint = true\n";
+  if (folder === undefined || attempt === "without cache") return `${head}${operatorBlocks}\n`;
+  // Terraform reads JSON's escapes.
+  const path = JSON.stringify(folder);
+  if (attempt === "offline") {
     // The operator's own installation can't be reached now; hosts and credentials would not be asked.
-    return [...lines, `provider_installation {\n  filesystem_mirror {\n    path = ${quote(folder)}\n  }\n}`, ""].join(
-      "\n",
-    );
+    return `${head}provider_installation {\n  filesystem_mirror {\n    path = ${path}\n  }\n}\n`;
   }
-  return [...lines, operatorBlocks, ""].join("\n");
+  // Without the last setting a package without a matching lock entry is unpacked over the cached one, in place
+  // (spec/03 §9.4). With it Terraform never writes to a file that was there before.
+  const cache = `plugin_cache_dir = ${path}\nplugin_cache_may_break_dependency_lock_file = true\n`;
+  return `${head}${cache}${operatorBlocks}\n`;
 }
 
-const quote = (text: string) => JSON.stringify(text);
-
 /**
- * The summary of a warning that Terraform gives when it takes a package from the cache without a lock entry. It is about
- * the lock file that the job throws away: no news for anyone, so leave it out of the job's log.
+ * The summary of a warning that Terraform gives when it takes a package from the cache without a lock entry. It is
+ * about the lock file that the job throws away: no news for anyone, so leave it out of the job's log.
  */
 export const cacheWarning = "Incomplete lock file information for providers";

@@ -35,20 +35,22 @@ export interface InitRun {
 }
 
 /**
- * A job's view of the provider cache, from before `init` to the end of its last command.
+ * A job's view of the provider cache, from before `init` to the end of its last command. One for each `init`.
  *
  * Terraform gets a plugin cache of the job's own, filled with hard links of the shared store: it asks the operator's
  * sources (the registry, a mirror) for versions as ever, and takes from here the packages that it would download. It
  * never sees the store, so N jobs and several agents can't meet in it, and nothing there is rewritten while it is
- * executed. The links could stand in front as a filesystem mirror instead; but then versions that a registry or an operator's
- * mirror has withdrawn would still be chosen, `include` and `exclude` would be bypassed, and Terraform calls its packages
- * "unauthenticated". The price is that `providers` must be writable for `init`: a wall mounts each package in it
- * read-only, see `packages`.
+ * executed. The links could stand in front as a filesystem mirror instead; but then versions that a registry or an
+ * operator's mirror has withdrawn would still be chosen, `include` and `exclude` would be bypassed, and Terraform calls
+ * its packages "unauthenticated". The price is that `folder` must be writable for `init`.
  *
  *  - held: the folder exists, a kernel lock on the file beside it says that it is ours
  *  - disposed: both are gone. Who dies leaves them, and `trimStore` sweeps what nobody holds
  *
  * A cache that can't be used never fails a job: it says one line, and `init` runs without.
+ *
+ * Not defended here: what runs as the same user can write through a link, or into the store itself. Behind a wall,
+ * mount `folder` writable and each of `packages` read-only over it.
  */
 export interface Lease extends AsyncDisposable {
   /** Absolute path of the job's plugin cache, which Terraform's links point into; undefined without a cache. */
@@ -56,9 +58,9 @@ export interface Lease extends AsyncDisposable {
   /** Absolute paths of the packages in it that are shared with other jobs: read-only for whatever the job runs. */
   readonly packages: readonly string[];
   /**
-   * Runs `init` with a CLI configuration, which stays the job's for all its other commands. When the cache is to blame for
-   * a failure it runs once more without it; when the sources can't be reached it runs once more with the cache alone, and
-   * if that fails too, the first failure is the answer. Then packages that are new are taken into the store.
+   * Runs `init` with a CLI configuration, which stays the job's for all its other commands. When the cache is to blame
+   * for a failure it runs once more without it; when the sources can't be reached it runs once more with the cache
+   * alone, and if that fails too, the first failure is the answer. Then packages that are new are taken into the store.
    */
   init<R extends InitRun>(run: (cliConfig: string) => Promise<R>, signal: AbortSignal): Promise<R>;
 }
@@ -114,7 +116,7 @@ class JobCache implements Lease {
   readonly #lock: Lock;
   /** By path below `folder`. */
   readonly #shared = new Map<string, Shared>();
-  #template: TemplateLock;
+  readonly #template: TemplateLock;
   #temporaries = 0;
 
   private constructor(options: LeaseOptions, root: string, store: string, lock: Lock, template: TemplateLock) {
@@ -173,6 +175,7 @@ class JobCache implements Lease {
     const next = nextAttempt(first.failure, "cache");
     if (!next || signal.aborted || (next.attempt === "offline" && this.#shared.size === 0)) return first;
     if (next.attempt === "without cache") await this.#distrust(first.failure, signal);
+    if (signal.aborted) return first;
     this.#options.say(next.say);
     const second = await this.#try(next.attempt, run);
     if (second.failure === undefined) await this.#settle(signal);
@@ -191,8 +194,8 @@ class JobCache implements Lease {
   }
 
   /**
-   * One attempt. Nothing that an earlier one installed may be there: Terraform would unpack through a link that it finds,
-   * into the shared files.
+   * One attempt. Nothing that an earlier one installed may be there: Terraform would unpack through a link that it
+   * finds, into the shared files.
    */
   async #try<R>(attempt: Attempt, run: (cliConfig: string) => Promise<R>): Promise<R> {
     await rm(this.#installed, { recursive: true, force: true });
@@ -206,7 +209,7 @@ class JobCache implements Lease {
 
   /** After `init`: stamps what was used, keeps what is new, gives back what was not used. */
   async #settle(signal: AbortSignal): Promise<void> {
-    const { locks } = await TemplateLock.read(this.#options.workFolder);
+    const lockFile = await TemplateLock.read(this.#options.workFolder).catch(() => undefined);
     const used = new Set<string>();
     for (const id of await listPackages(this.#installed)) {
       const path = packagePath(id);
@@ -219,7 +222,7 @@ class JobCache implements Lease {
           // It may have been evicted between our look at it and our links: those stay good.
           await utimes(join(shared.entry, recordFile), now, now).catch(() => undefined);
         } else {
-          await this.#keep(id, from, locks?.get(id.provider), signal);
+          await this.#keep(id, from, lockFile?.locks?.get(id.provider), signal);
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -233,7 +236,10 @@ class JobCache implements Lease {
     }
   }
 
-  /** Takes a package into the store that this job's `init` has unpacked. A link that leads elsewhere is somebody's mirror. */
+  /**
+   * Takes a package into the store that this job's `init` has unpacked. A link that leads elsewhere is somebody's
+   * mirror.
+   */
   async #keep(id: PackageId, from: string, lock: ProviderLock | undefined, signal: AbortSignal): Promise<void> {
     const places = [this.folder, await realpath(this.#installed)];
     if (lock?.version !== id.version || !places.some((place) => from.startsWith(place + sep))) return;
@@ -247,7 +253,10 @@ class JobCache implements Lease {
     await promotePackage(promotion, signal);
   }
 
-  /** After a package was not accepted: looks at those that the failure names with all their bytes, and drops what is damaged. */
+  /**
+   * After a package was not accepted: looks at those that the failure names with all their bytes, and drops what is
+   * damaged.
+   */
   async #distrust(failure: string, signal: AbortSignal): Promise<void> {
     for (const [path, { entry, id, record }] of this.#shared) {
       if (!failure.includes(id.provider.replace(/^registry\.(terraform\.io|opentofu\.org)\//, ""))) continue;

@@ -6,11 +6,9 @@ import { contentFolder, type PackageRecord, readRecord, sameStamps, stampsOf, wr
 /**
  * Puts a stored package into a job's folder by hard links, so that nothing that happens to the store afterwards reaches
  * the job. What was linked is what is checked: against size, time and inode of the moment when its hash was computed,
- * and where these differ (a restored volume, a copy) against the hash itself. Returns undefined, with nothing left in `target`, for what is
- * no longer there or is not what it was; the latter leaves the store through `trash`, a folder that does not exist yet.
- *
- * Not defended here: a process of the same user can write through a link and set the time back. Only a wall in between
- * (a read-only mount, another user) stops that.
+ * and where these differ (a restored volume, a copy) against the hash itself. Returns undefined, with nothing in
+ * `target`, for what is no longer there or is not what it was; the latter leaves the store by way of `trash`, a path
+ * that does not exist yet. Who writes through a link and sets the time back is not found here.
  */
 export async function linkPackage(
   entry: string,

@@ -49,6 +49,7 @@ export interface PackageFile {
   /** Relative, with slashes. */
   path: string;
   executable: boolean;
+  bytes: number;
 }
 
 /**
@@ -67,7 +68,7 @@ export async function packageFiles(folder: string): Promise<PackageFile[]> {
         continue;
       }
       bytes += found.size;
-      files.push({ path, executable: (found.mode & 0o100) !== 0 });
+      files.push({ path, executable: (found.mode & 0o100) !== 0, bytes: found.size });
       if (!found.isFile()) throw new Error(`read package "${folder}": "${path}" is neither a file nor a folder`);
       if (files.length > maxFiles || bytes > maxBytes)
         throw new Error(`read package "${folder}": more than ${maxFiles} files or ${maxBytes} bytes`);

@@ -1,8 +1,10 @@
 import { chmod, constants, copyFile, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { checkDiskSpace } from "./disk-space.ts";
 import { packageHash } from "./package-hash.ts";
 import { packageFiles } from "./package-tree.ts";
 import { contentFolder, readRecord, stampsOf, writeRecord } from "./record.ts";
+import { defaultStoreLimits } from "./trim.ts";
 
 export interface Promotion {
   /** The package as Terraform unpacked it. */
@@ -18,10 +20,10 @@ export interface Promotion {
 }
 
 /**
- * Takes a package into the store: copied aside, made read-only, hashed, compared with the lock file, synced, and then put
- * in place by one rename. Whoever dies on the way leaves nothing that counts; who comes second leaves the first's, unless
- * that has another hash than what the source gives now. Copied, because the job may still write to the files it has; once
- * per package and version, and by reference where the volume can do that.
+ * Takes a package into the store: copied aside, made read-only, hashed, compared with the lock file, synced, and then
+ * put in place by one rename. Whoever dies on the way leaves nothing that counts; who comes second leaves the first's,
+ * unless that has another hash than what the source gives now. Copied, because the job may still write to the files it
+ * has; once per package and version, and by reference where the volume can do that.
  */
 export async function promotePackage(promotion: Promotion, signal: AbortSignal): Promise<void> {
   const { from, entry, temporary, hashes } = promotion;
@@ -36,6 +38,9 @@ export async function promotePackage(promotion: Promotion, signal: AbortSignal):
   }
   const content = join(temporary, contentFolder);
   const files = await packageFiles(from);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  const lack = await checkDiskSpace(dirname(temporary), bytes + defaultStoreLimits.minFreeBytes);
+  if (lack !== undefined) throw new Error(lack);
   for (const { path, executable } of files) {
     signal.throwIfAborted();
     const target = join(content, path);

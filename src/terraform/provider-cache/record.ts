@@ -16,7 +16,8 @@ export interface PackageRecord {
   files: FileStamp[];
   /**
    * Ids of sets of lock hashes for which Terraform took this very package from its source. A lock file made on another
-   * platform has no `h1:` of ours, and which of its `zh:` is ours can't be told: but Terraform could, with the zip at hand.
+   * platform has no `h1:` of ours, and which of its `zh:` is ours can't be told: but Terraform could, with the zip at
+   * hand.
    */
   accepted: string[];
 }

@@ -43,8 +43,8 @@ export class TemplateLock {
   }
 
   /**
-   * Writes the file as the template has it, with the hash of each of these packages where it is not named: Terraform adds
-   * it too when it has downloaded one, and checks the cached one against it.
+   * Writes the file as the template has it, with the hash of each of these packages where it is not named: Terraform
+   * adds it too when it has downloaded one, and checks the cached one against it.
    */
   async write(packages: Iterable<{ id: PackageId; record: PackageRecord }>): Promise<void> {
     let text = this.text;

@@ -16,7 +16,10 @@ export interface StoreLimits {
   minFreeBytes: number;
 }
 
-/** A large provider has 600 MB a version; 30 days as in Coder's daemon, but counted from the last use (spec/03 §10 row 8). */
+/**
+ * A large provider has 600 MB a version; 30 days as in Coder's daemon, but counted from the last use (spec/03 §10 row
+ * 8).
+ */
 export const defaultStoreLimits: StoreLimits = {
   maxBytes: 10 * 1024 ** 3,
   maxAgeMs: 30 * 24 * 3_600_000,
@@ -36,9 +39,9 @@ export interface Trimmed {
 }
 
 /**
- * Sweeps what dead jobs left, removes packages that nobody used for too long, then the least recently used ones until the
- * limits hold. A package that a job has linked stays: its bytes would not come free anyway. Undefined when another agent
- * trims just now. Never rejects: errors are told. `nowMs` is Unix time.
+ * Sweeps what dead jobs left, removes packages that nobody used for too long, then the least recently used ones until
+ * the limits hold. A package that a job has linked stays: its bytes would not come free anyway. Undefined when another
+ * agent trims just now. Never rejects: errors are told. `nowMs` is Unix time.
  */
 export async function trimStore(folder: string, limits: StoreLimits, nowMs: number): Promise<Trimmed | undefined> {
   const layout = cacheLayout(folder);
@@ -119,14 +122,10 @@ async function measure(root: string, below: string, entry: Entry): Promise<void>
 async function remove({ root, path }: Entry, trash: string): Promise<void> {
   const gone = join(trash, path.replaceAll(/[\\/]/g, "~"));
   await rename(join(root, path), gone);
-  for (let parent = dirname(path); parent !== "."; parent = dirname(parent)) {
-    if (
-      !(await rmdir(join(root, parent)).then(
-        () => true,
-        () => false,
-      ))
-    )
-      break;
+  try {
+    for (let parent = dirname(path); parent !== "."; parent = dirname(parent)) await rmdir(join(root, parent));
+  } catch {
+    // The first one that is not empty.
   }
   await rm(gone, { recursive: true, force: true });
 }

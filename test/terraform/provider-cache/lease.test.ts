@@ -18,6 +18,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/kit/clock.ts";
+import { cacheWarning } from "../../../src/terraform/provider-cache/attempts.ts";
 import { openLease } from "../../../src/terraform/provider-cache/lease.ts";
 import { packageHash } from "../../../src/terraform/provider-cache/package-hash.ts";
 import { listPackages, packageFiles, packagePath } from "../../../src/terraform/provider-cache/package-tree.ts";
@@ -81,6 +82,7 @@ describe.skipIf(!terraformIsHere)("with the real Terraform and a signed registry
     const second = await initOnce(world, both);
     expect(second).toMatchObject({ run: { failure: undefined }, downloads: 0, said: [] });
     expect(second.run.lines.join("\n")).toContain("v1.1.0: Using from the shared cache directory");
+    expect(second.run.lines).toContain(`Warning: ${cacheWarning}`);
     expect(await snapshot(join(world.cache, "packages"))).toEqual(
       before.map((file) => ({ ...(file as object), mtimeMs: expect.any(Number) })),
     );
@@ -164,6 +166,26 @@ describe.skipIf(!terraformIsHere)("with the real Terraform and a signed registry
       expect(run.failure).toContain("doesn't match any of the checksums previously recorded");
       expect(said).toEqual([]);
     }
+  });
+
+  test("a version that was published anew replaces the old one for whoever's lock file names it; who has the old one keeps it", async () => {
+    await using world = await makeWorld(offers());
+    await initOnce(world, { "acme/two": "" });
+    const old = await world.job({ "acme/two": "" });
+    await using lease = await world.open(old);
+    await lease.init(world.terraform(old), never);
+    world.registry.offers = [dummy("acme/two", "2.0.0", "#!/bin/sh\n# anew\n")];
+    const plain = await world.job({ "acme/two": "" });
+    await world.terraform(plain)("disable_checkpoint = true\n");
+    const lock = await lockOf(plain);
+    const first = await initOnce(world, { "acme/two": "" }, lock);
+    expect(first).toMatchObject({ run: { failure: undefined }, said: [] });
+    expect(first.downloads).toBeGreaterThan(0);
+    expect(await initOnce(world, { "acme/two": "" }, lock)).toMatchObject({ downloads: 0, said: [] });
+    const [path = ""] = await stored(world);
+    const binary = "terraform-provider-two_v2.0.0";
+    expect(await readFile(join(contentOf(world, path), binary), "utf8")).toContain("anew");
+    expect(await readFile(join(old, ".terraform/providers", path, binary), "utf8")).not.toContain("anew");
   });
 
   test("a package that was damaged unseen: init is run again without the cache, and the store heals", async () => {

@@ -1,6 +1,9 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
-/** A key that signs as a provider's publisher does: OpenPGP v4, RSA, SHA-256 (RFC 4880 §5.2, §5.5). No more than Terraform reads. */
+/**
+ * A key that signs as a provider's publisher does: OpenPGP v4, RSA, SHA-256 (RFC 4880 §5.2, §5.5). No more than
+ * Terraform reads.
+ */
 export interface PgpKey {
   /** As registries name it: the last eight bytes of the fingerprint, upper-case hex. */
   keyId: string;

@@ -165,7 +165,7 @@ describe("packages", () => {
 test("disk space: enough is nothing to say, too little is one sentence with both numbers", async () => {
   expect(await checkDiskSpace(tmpdir(), 1)).toBeUndefined();
   expect(await checkDiskSpace(tmpdir(), 2 ** 60)).toMatch(
-    /^check disk space of ".+": [\d.]+ (GiB|MiB) free: a job needs at least 1073741824.0 GiB$/,
+    /^check disk space of ".+": [\d.]+ (GiB|MiB) free: want at least 1073741824.0 GiB$/,
   );
   expect(await checkDiskSpace("/nowhere/at/all", 1)).toContain("ENOENT");
 });

@@ -38,7 +38,8 @@ export const terraformIsHere = (() => {
 export async function makeWorld(offers: Offer[]): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "outpost-providers-"));
   const registry = await startRegistry(offers);
-  const cache = join(folder, "cache");
+  // Nothing may depend on a plain name: it stands in the CLI configuration.
+  const cache = join(folder, 'the cäche\'s "dir"');
   await writeFile(join(folder, "ca.pem"), registry.ca);
   let jobs = 0;
   const world: World = {
