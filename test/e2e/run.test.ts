@@ -1,17 +1,22 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { fixture, Outpost } from "../support/outpost.ts";
 
 let scratch: string;
+let cache: string;
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), "outpost-e2e-cache-"));
+});
+afterAll(() => rm(cache, { recursive: true, force: true }));
 beforeEach(async () => {
   scratch = await mkdtemp(join(tmpdir(), "outpost-e2e-"));
 });
 afterEach(() => rm(scratch, { recursive: true, force: true }));
 
 const run = (args: string[], environment: Record<string, string> = {}) =>
-  new Outpost(["run", ...args], { TMPDIR: scratch, ...environment }, scratch);
+  new Outpost(["run", ...args], { TMPDIR: scratch, XDG_CACHE_HOME: cache, ...environment }, scratch);
 
 type Ended = { job: string; succeeded: boolean; error?: string; changes?: object; left?: number; stateBytes?: number };
 const jobs = (outpost: Outpost) => outpost.events.filter((event) => event.kind === "job-ended") as unknown as Ended[];

@@ -15,6 +15,7 @@ import type { JobEvent, JobLine } from "../../job/events.ts";
 import { memoryJournal } from "../../job/memory-journal.ts";
 import { runJob } from "../../job/run.ts";
 import type { Clock } from "../../kit/clock.ts";
+import { JobError } from "../../kit/errors.ts";
 import { Secret } from "../../kit/secret.ts";
 import { anySignal } from "../../kit/signals.ts";
 import { agentFor, type Connector } from "../../link/connector.ts";
@@ -27,7 +28,9 @@ import { chooseProxy } from "../../link/proxy.ts";
 import { readTrust, type Trust, writeBundle } from "../../link/trust.ts";
 import { Redactor } from "../../redact/redactor.ts";
 import { killInside } from "../../sandbox/tree.ts";
-import type { Provisioner } from "../../session/types.ts";
+import type { OpenOptions, Provisioner } from "../../session/types.ts";
+import { checkDiskSpace } from "../../terraform/provider-cache/disk-space.ts";
+import { defaultStoreLimits, trimStore } from "../../terraform/provider-cache/trim.ts";
 import type { TerraformSettings } from "../../terraform/settings.ts";
 import { chooseFolders, type Folders, makeFolders } from "./folders.ts";
 import { type JobHeader, jobHeader } from "./job-header.ts";
@@ -37,6 +40,7 @@ import { makeWorkers, type Workers } from "./provisioner.ts";
 /** What happens in an agent, for logs, health and screens. */
 export type AgentFact =
   | { kind: "link"; event: LinkEvent }
+  | { kind: "cache-problem"; text: string }
   | { kind: "job-began"; job: JobHeader }
   | { kind: "job"; job: JobHeader; event: JobEvent };
 
@@ -64,6 +68,7 @@ export interface AgentFacts {
 /** An agent that is ready to connect: one lane on one link. */
 export class Agent implements AsyncDisposable {
   readonly lane: Lane<AcquiredJob>;
+  #trimming: Promise<void> | undefined;
 
   constructor(
     readonly facts: AgentFacts,
@@ -80,7 +85,10 @@ export class Agent implements AsyncDisposable {
       slots: settings.slots,
       acquire: (signal) => link.acquire(signal),
       run: (acquired, slot, signals) => this.#run(acquired, slot, signals),
-      prepare: () => parts.workers.warm(),
+      prepare: () => {
+        parts.workers.warm();
+        this.#trimCache();
+      },
     });
   }
 
@@ -151,6 +159,7 @@ export class Agent implements AsyncDisposable {
   #provisioner(job: JobHeader, workRoot: string, redactor: Redactor): Provisioner {
     return {
       open: async (options, signal) => {
+        await requireSpace(workRoot, options);
         const [credentials, bootstrapScripts] = await Promise.all([
           credentialsFor(this.facts.credentials, job, signal),
           this.#scripts(signal),
@@ -173,7 +182,20 @@ export class Agent implements AsyncDisposable {
     return { ...scripts };
   }
 
+  /** Between jobs, and one at a time: the provider cache keeps within its bounds. */
+  #trimCache(): void {
+    if (this.#trimming) return;
+    this.#trimming = trimStore(this.facts.folders.cache, defaultStoreLimits, this.surroundings.clock.now())
+      .then((trimmed) => {
+        for (const text of trimmed?.problems ?? []) this.surroundings.onFact({ kind: "cache-problem", text });
+      })
+      .finally(() => {
+        this.#trimming = undefined;
+      });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#trimming;
     await this.parts.workers[Symbol.asyncDispose]();
     await this.parts.work[Symbol.asyncDispose]();
   }
@@ -184,6 +206,18 @@ const afterKillMs = 30_000;
 
 /** A job does not wait longer than this for the deployment's own bootstrap scripts: ours do the same. */
 const scriptsWaitMs = 5_000;
+
+/** Below this an engine can't even unpack itself; below the other a large provider does not fit. */
+const leastFreeBytes = 64 * 1024 ** 2;
+const wantedFreeBytes = 1024 ** 3;
+
+/** A full disk is where an apply loses its state: it is looked at before a job begins. Throws JobError when there is no room at all. */
+async function requireSpace(folder: string, { onLog }: OpenOptions): Promise<void> {
+  const none = await checkDiskSpace(folder, leastFreeBytes);
+  if (none) throw new JobError(`${none}: the agent's disk is full`);
+  const little = await checkDiskSpace(folder, wantedFreeBytes);
+  if (little) onLog({ level: LogLevel.WARN, output: little, createdAt: Date.now() });
+}
 
 /** First line of each job's log: who ran it, with what, behind which wall, seeing which credentials. */
 function introLine(
@@ -276,7 +310,7 @@ export async function prepareAgent(
     work,
     job: {
       engine: { path: engine.path, version: engine.version, flavor: engine.flavor },
-      cacheRoot: "",
+      cacheRoot: folders.cache,
       // One bundle for engine and git, whatever the agent itself trusts.
       environment: { SSL_CERT_FILE: bundle, GIT_SSL_CAINFO: bundle },
       cliConfig: await readOperatorConfig(environment, ambient),

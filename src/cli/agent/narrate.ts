@@ -14,6 +14,7 @@ export function narrator(log: Log): (fact: AgentFact) => void {
       log.write(level, "link", message, fields);
       return;
     }
+    if (fact.kind === "cache-problem") return void log.write("warn", "cache", fact.text);
     const { job } = fact;
     const where = { id: job.id, slot: job.slot };
     if (fact.kind === "job-began") {
