@@ -5,7 +5,14 @@ import { join } from "node:path";
 import type { Clock } from "../kit/clock.ts";
 import { type Lock, tryLock } from "../kit/lock.ts";
 
-const prefix = "agent-";
+/** Names are short: plugins make sockets below, and the kernel takes no path of a socket above 107 bytes. */
+const prefix = "a-";
+
+/** Longest work folder that leaves room for a job's own folders and a plugin's socket. */
+export const maxWorkFolderBytes = 55;
+
+/** A server that sends one id again and again while its jobs run is no control plane. */
+const maxSameNames = 1_000;
 
 /** This agent's part of the work folder: held by a lock for as long as we live, so that the next agent knows whose is dead. */
 export class WorkFolder implements AsyncDisposable {
@@ -17,7 +24,7 @@ export class WorkFolder implements AsyncDisposable {
   /** Sweeps what dead agents left, then makes a part of our own. Parts of live agents are not touched. */
   static async open(work: string, clock: Clock): Promise<WorkFolder> {
     await sweep(work, clock.now());
-    const path = join(work, `${prefix}${process.pid}-${randomBytes(4).toString("hex")}`);
+    const path = join(work, `${prefix}${randomBytes(3).toString("hex")}`);
     await mkdir(path, { mode: 0o700 });
     const lock = await tryLock(join(path, "lock"));
     if (!lock) throw new Error(`lock "${path}": somebody else holds a folder that we just made`);
@@ -26,9 +33,17 @@ export class WorkFolder implements AsyncDisposable {
 
   /** A private folder for one job. */
   async job(id: string): Promise<string> {
-    const path = join(this.path, `job-${id.replaceAll(/[^\w-]/g, "_")}`);
-    await mkdir(path, { mode: 0o700 });
-    return path;
+    // Ids of jobs that run side by side differ long before this; a number tells those apart that do not.
+    const name = `j-${id.replaceAll(/\W/g, "").slice(0, 8)}`;
+    for (let number = 0; ; number++) {
+      const path = join(this.path, number === 0 ? name : `${name}${number}`);
+      try {
+        await mkdir(path, { mode: 0o700 });
+        return path;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST" || number === maxSameNames) throw error;
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

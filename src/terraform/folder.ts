@@ -26,8 +26,10 @@ export class SessionFolder implements PrivatePaths {
     readonly workRoot: string,
     random: () => number,
   ) {
-    this.path = join(workRoot, `Session${uuid(random)}`);
-    this.privatePath = `${this.path}.private`;
+    const id = uuid(random);
+    this.path = join(workRoot, `Session${id}`);
+    // Short: plugins make their sockets in TMPDIR, and the kernel takes no path of a socket above 107 bytes.
+    this.privatePath = join(workRoot, `p${id.slice(0, 8)}`);
     this.home = join(this.privatePath, "home");
     this.temporary = join(this.privatePath, "tmp");
     this.cliConfig = join(this.privatePath, "engine.tfrc");

@@ -24,28 +24,33 @@ async function deadAgent(name: string, state?: { text: string; ageDays: number }
 }
 
 test("what a dead agent left is swept, what a live one has is not", async () => {
-  await deadAgent("agent-dead");
+  await deadAgent("a-dead");
   await using live = await WorkFolder.open(work, systemClock);
   await live.job("a1");
   await using second = await WorkFolder.open(work, systemClock);
   const parts = await readdir(work);
-  expect(parts).not.toContain("agent-dead");
+  expect(parts).not.toContain("a-dead");
   expect(parts).toHaveLength(2);
-  expect(await readdir(live.path)).toContain("job-a1");
+  expect(await readdir(live.path)).toContain("j-a1");
   expect(second.path).not.toBe(live.path);
 });
 
 test("03#16 a dead agent's folder with a state stays for 7 days, then goes", async () => {
-  await deadAgent("agent-young", { text: '{"version":4}', ageDays: 6 });
-  await deadAgent("agent-old", { text: '{"version":4}', ageDays: 8 });
-  await deadAgent("agent-empty", { text: "", ageDays: 0 });
+  await deadAgent("a-young", { text: '{"version":4}', ageDays: 6 });
+  await deadAgent("a-old", { text: '{"version":4}', ageDays: 8 });
+  await deadAgent("a-empty", { text: "", ageDays: 0 });
   await mkdir(join(work, "somebody-elses"));
   await using _agent = await WorkFolder.open(work, systemClock);
   const parts = await readdir(work);
-  expect(parts).toContain("agent-young");
-  expect(parts).not.toContain("agent-old");
-  expect(parts).not.toContain("agent-empty");
+  expect(parts).toContain("a-young");
+  expect(parts).not.toContain("a-old");
+  expect(parts).not.toContain("a-empty");
   expect(parts).toContain("somebody-elses");
+});
+
+test("two jobs whose ids begin alike have folders of their own", async () => {
+  await using agent = await WorkFolder.open(work, systemClock);
+  expect(await agent.job("12345678-a")).not.toBe(await agent.job("12345678-b"));
 });
 
 test("an agent that ends in order leaves nothing, but for a job's folder that is still there", async () => {
@@ -55,7 +60,7 @@ test("an agent that ends in order leaves nothing, but for a job's folder that is
   const second = await WorkFolder.open(work, systemClock);
   await second.job("kept");
   await second[Symbol.asyncDispose]();
-  expect(await readdir(second.path)).toContain("job-kept");
+  expect(await readdir(second.path)).toContain("j-kept");
 });
 
 test("folders that are closed or nested deeper than a path is long go, too", async () => {

@@ -1,5 +1,6 @@
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { maxWorkFolderBytes } from "../../agent/work-folder.ts";
 import { exitCode, messageOf, OperatorError } from "../../kit/errors.ts";
 import { makePrivateFolder } from "../../kit/files.ts";
 
@@ -30,6 +31,13 @@ export function chooseFolders(set: Folders, environment: Environment): Folders {
 
 /** Makes all three, private; what can't be made is an OperatorError that names the setting. */
 export async function makeFolders(folders: Folders): Promise<void> {
+  if (Buffer.byteLength(folders.work) > maxWorkFolderBytes)
+    throw new OperatorError(`work folder "${folders.work}": its path is too long`, {
+      code: "OUT-FOLDERS",
+      reason: `providers make sockets inside, and the kernel takes short paths only: at most ${maxWorkFolderBytes} bytes`,
+      cure: "choose a shorter one with --work-dir PATH",
+      exit: exitCode.usage,
+    });
   const settings = { cache: "--cache-dir", state: "--state-dir", work: "--work-dir" } as const;
   for (const [kind, path] of Object.entries(folders) as Array<[keyof Folders, string]>) {
     await makePrivateFolder(path).catch((error: unknown) => {
