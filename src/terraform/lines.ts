@@ -65,7 +65,7 @@ export class LineSplitter {
       this.#mode = this.#options.onDump && dumpMark.test(head) ? "dump" : "skip";
     }
     if (this.#mode === "dump" && this.#kept > this.#options.dumpBytes) this.#mode = "skip";
-    if (this.#mode === "skip") this.#parts = [this.#joined().slice(0, headBytes)];
+    if (this.#mode === "skip") this.#parts = [this.#joined().slice(0, Math.min(headBytes, this.#options.capBytes))];
   }
 
   #finish(): void {
