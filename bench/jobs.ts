@@ -1,5 +1,5 @@
 import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,8 @@ import { type Figure, median } from "./figure.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const never = new AbortController().signal;
+// Each job that is waited for listens once.
+setMaxListeners(0, never);
 const run = promisify(execFile);
 const rounds = 5;
 

@@ -1,5 +1,6 @@
-import { hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import { join } from "node:path";
+import { engineTuning, usableMemory } from "../../agent/engine-tuning.ts";
 import { type CredentialSources, credentialsFor } from "../../agent/job-credentials.ts";
 import { jobEnvironment } from "../../agent/job-environment.ts";
 import { openJobLog } from "../../agent/job-log.ts";
@@ -315,6 +316,7 @@ export async function prepareAgent(
       environment: { SSL_CERT_FILE: bundle, GIT_SSL_CAINFO: bundle },
       cliConfig: await readOperatorConfig(environment, ambient),
       exitTimeoutMs: settings.cancelTimeout,
+      tuning: engineTuning(usableMemory(process.constrainedMemory(), totalmem()), settings.slots, jobs.variables),
       keepFolder: true,
     },
   });
