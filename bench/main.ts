@@ -1,5 +1,5 @@
 /**
- * `npm run bench [NAME …]`: prints medians and ratios, each measured in this run. Names: wire, graph, template, jobs.
+ * `npm run bench [NAME …]`: prints medians and ratios, each measured in this run. Names: wire, graph, template, jobs, habits.
  * Absolute figures move from machine to machine; compare ratios.
  */
 import { cpus, totalmem } from "node:os";
@@ -10,6 +10,7 @@ const benches: Record<string, () => Promise<Figure[]>> = {
   graph: async () => (await import("./graph.ts")).benchGraph(),
   template: async () => (await import("./template.ts")).benchTemplate(),
   jobs: async () => (await import("./jobs.ts")).benchJobs(),
+  habits: async () => (await import("./habits.ts")).benchHabits(),
 };
 
 const wanted = process.argv.slice(2);
