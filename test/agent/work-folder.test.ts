@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +47,22 @@ test("03#16 a dead agent's folder with a state stays for 7 days, then goes", asy
   expect(parts).not.toContain("a-old");
   expect(parts).not.toContain("a-empty");
   expect(parts).toContain("somebody-elses");
+});
+
+/** Marks a file so that not even root can remove it; false where the file system or our rights don't allow that. */
+const immutable = (path: string, on: boolean) => spawnSync("chattr", [on ? "+i" : "-i", path]).status === 0;
+
+test("03#17 what can't be removed of a dead agent does not keep the next one from starting", async (context) => {
+  await deadAgent("a-stuck", { text: "", ageDays: 9 });
+  const file = join(work, "a-stuck", "job-1", "Session-x", "terraform.tfstate");
+  if (!immutable(file, true)) context.skip("no chattr here");
+  try {
+    await using agent = await WorkFolder.open(work, systemClock);
+    expect(await readdir(agent.path)).toEqual(["lock"]);
+    expect(await readdir(work)).toContain("a-stuck");
+  } finally {
+    immutable(file, false);
+  }
 });
 
 test("two jobs whose ids begin alike have folders of their own", async () => {

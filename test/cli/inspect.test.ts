@@ -125,7 +125,18 @@ describe("inspect parse", () => {
     expect(people.stdout).toMatch(/variables \(1\)\n.* a {2}any {2}= \[1\]\ntags \(1\)\n.* x {2}= var\.a\n/);
   });
 
-  test("a template that cannot be read ends with 1; the README is there all the same", async () => {
+  test("04#134 README.md is told as its bytes, and another spelling of the name is not", async () => {
+    written("upper/main.tf", "");
+    written("upper/README.md", "# Häuser\n");
+    written("lower/main.tf", "");
+    written("lower/readme.md", "# nobody reads this");
+    const upper = await commandLine("inspect", "parse", join(folder, "upper"));
+    const lower = await commandLine("inspect", "parse", join(folder, "lower"));
+    expect(JSON.parse(upper.stdout).readme).toBe("# Häuser\n");
+    expect(JSON.parse(lower.stdout).readme).toBe("");
+  });
+
+  test("04#134 a template that cannot be read ends with 1; its README is there all the same", async () => {
     written("bad/main.tf", "a;b");
     written("bad/README.md", "# Bad");
     const { stdout, stderr, code } = await commandLine("inspect", "parse", join(folder, "bad"));
