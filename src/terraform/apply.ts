@@ -67,6 +67,12 @@ export async function apply(
     await watch.stop();
   }
 
+  const lost = run.end?.startsWith("signal: ") ? collector.unfinished() : [];
+  if (lost.length > 0) {
+    // Terraform notes what it made after it made it: what a kill interrupts may exist and nobody knows (spec/03 §11a).
+    const output = `these may have been changed without the state knowing, look at them by hand: ${lost.join(", ")}`;
+    log.entry({ level: LogLevel.ERROR, output });
+  }
   const file = await readState(folder.state, settings.maxStateBytes);
   const errored = await readState(join(folder.path, "errored.tfstate"), settings.maxStateBytes);
   const { bytes, trouble } = salvage({ file, errored, dump: run.dump, copy: watch.best });

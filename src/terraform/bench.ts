@@ -4,7 +4,15 @@ import { inheritedNotes } from "./environment.ts";
 import type { SessionFolder } from "./folder.ts";
 import type { JobLog } from "./job-log.ts";
 import { LineSplitter } from "./lines.ts";
-import { cutEntries, dumpMessage, type LogEntry, parseRecord, stderrEntries, stdoutEntries } from "./records.ts";
+import {
+  cutEntries,
+  dumpMessage,
+  type EngineRecord,
+  type LogEntry,
+  parseRecord,
+  stderrEntries,
+  stdoutEntries,
+} from "./records.ts";
 import { type EngineCall, type EngineDeps, runEngine } from "./run-engine.ts";
 import { dumpedState } from "./salvage.ts";
 import type { CompleteSettings } from "./settings.ts";
@@ -60,19 +68,19 @@ export class Bench {
     for (const note of inheritedNotes(this.settings)) this.log.warn(note);
   }
 
-  /** Runs a command whose output is the job's log: init, plan, apply (spec/03 §5.1, §5.2). `keep` may leave entries out. */
+  /** Runs a command whose output is the job's log: init, plan, apply (spec/03 §5.1, §5.2). `omit` may leave records out. */
   async runLogged(
     args: readonly string[],
     input: CommandInput,
     collector: TimingCollector | undefined,
     signal: AbortSignal,
-    keep: (entry: LogEntry) => boolean = () => true,
+    omit: (record: EngineRecord) => boolean = () => false,
   ): Promise<LoggedRun> {
     const run: LoggedRun = { end: undefined, errors: "", dump: undefined };
     const emit = (entries: LogEntry[]) => {
       for (const entry of entries) {
         if (entry.level === LogLevel.ERROR && run.errors.length < maxErrorChars) run.errors += `${entry.output}\n`;
-        if (keep(entry)) this.log.entry(entry);
+        this.log.entry(entry);
       }
     };
     const onDump = (line: Uint8Array) => {
@@ -84,7 +92,7 @@ export class Bench {
         const record = parseRecord(line);
         if (record && collector) collector.add(record, this.clock.now());
         if (record?.message === dumpMessage) onDump(Buffer.from(line));
-        emit(stdoutEntries(line, record));
+        if (!record || !omit(record)) emit(stdoutEntries(line, record));
       },
       onDump: (line) => {
         onDump(line);

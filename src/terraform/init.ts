@@ -8,7 +8,7 @@ import { basicEnvironment } from "./environment.ts";
 import { moduleFiles, usedModules } from "./modules.ts";
 import { cacheWarning } from "./provider-cache/attempts.ts";
 import { type Lease, openLease } from "./provider-cache/lease.ts";
-import type { LogEntry } from "./records.ts";
+import type { EngineRecord } from "./records.ts";
 import { readTemplateFiles } from "./template-files.ts";
 import { stageRow, TimingCollector } from "./timings.ts";
 
@@ -59,19 +59,12 @@ async function runInit(bench: Bench, cliConfig: string, signal: AbortSignal) {
   await folder.writeCliConfig(cliConfig);
   const collector = new TimingCollector("init");
   const input = { environment: basicEnvironment(settings, folder) };
-  const run = await bench.runLogged(initArguments(settings.engine), input, collector, signal, withoutCacheWarning());
+  const run = await bench.runLogged(initArguments(settings.engine), input, collector, signal, isCacheWarning);
   return { end: run.end, failure: run.end === undefined ? undefined : run.errors || run.end, collector };
 }
 
-/** Leaves out the warning about a lock file that ends with the job: its message, and the lines that explain it. */
-function withoutCacheWarning(): (entry: LogEntry) => boolean {
-  let explains: LogEntry["level"] | undefined;
-  return ({ level, output }) => {
-    if (output.includes(cacheWarning)) explains = level;
-    else if (level !== explains) explains = undefined;
-    return explains === undefined;
-  };
-}
+/** A warning about a lock file that ends with the job. */
+const isCacheWarning = ({ message }: EngineRecord) => message.includes(cacheWarning);
 
 async function extract(bench: Bench, tar: Uint8Array, options: ExtractOptions, signal: AbortSignal): Promise<void> {
   const { folder, log } = bench;

@@ -51,6 +51,7 @@ export function terraformProvisioner(settings: TerraformSettings, deps: Terrafor
  *  - disposed: every process was killed and is gone, then the folders went
  */
 class TerraformSession implements Session {
+  readonly #steps = new Set<Promise<unknown>>();
   readonly #bench: Bench;
   readonly #kill = new AbortController();
   #lease: Lease | undefined;
@@ -71,33 +72,35 @@ class TerraformSession implements Session {
     const own = (lease: Lease) => {
       this.#lease = lease;
     };
-    const facts = await step("initialize terraform", signal, () => initialize(bench, input, own, signal));
+    const facts = await this.#step("initialize terraform", signal, () => initialize(bench, input, own, signal));
     const graph = new GraphText(bench);
     return {
       facts,
-      parse: (parseSignal) => step("parse template", parseSignal, () => parse(bench)),
+      parse: (parseSignal) => this.#step("parse template", parseSignal, () => parse(bench)),
       plan: (planInput, planSignal) => this.#plan(planInput, graph, planSignal),
     };
   }
 
   async #plan(input: PlanInput, graph: GraphText, signal: AbortSignal): Promise<Planned> {
     const bench = this.#bench;
-    const facts = await step("terraform plan", signal, () => plan(bench, input, graph, signal));
+    const facts = await this.#step("terraform plan", signal, () => plan(bench, input, graph, signal));
     const isNothing = isNothingToDo(input);
     return {
       facts,
       graph: (graphSignal) =>
-        step("generate graph", graphSignal, async () =>
+        this.#step("generate graph", graphSignal, async () =>
           isNothing ? emptyGraph() : graphOfPlan(bench, facts.plan, graph, graphSignal),
         ),
       apply: async (metadata: Metadata, onState, applySignal): Promise<Applied> => {
         // Parameters and tokens of the plan: what is read late needs them, too (spec/03 §4.3).
-        const { error, ...result } = await apply(bench, { ...input, metadata }, graph, onState, applySignal);
+        const { error, ...result } = await this.#step("terraform apply", applySignal, () =>
+          apply(bench, { ...input, metadata }, graph, onState, applySignal),
+        );
         return {
           ...result,
           ...(error !== undefined && { error }),
           graph: (graphSignal) =>
-            step("generate graph", graphSignal, async () =>
+            this.#step("generate graph", graphSignal, async () =>
               isNothing ? emptyGraph() : graphOfState(bench, graph, graphSignal),
             ),
         };
@@ -109,6 +112,7 @@ class TerraformSession implements Session {
     const { settings, folder, clock, log } = this.#bench;
     this.#kill.abort();
     await this.#bench.settled();
+    await this.#stepsEnded();
     await this.#dropLease();
     if (settings.keepFolder) return;
     try {
@@ -122,15 +126,31 @@ class TerraformSession implements Session {
     await this.#lease?.[Symbol.asyncDispose]();
     this.#lease = undefined;
   }
-}
 
-/** A step that was cancelled between its commands fails in the same words as one that was cancelled before a start. */
-async function step<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof JobError && error !== signal.reason) throw error;
-    if (signal.aborted) throw new JobError(`${name}: context canceled`, { cause: error });
-    throw error;
+  /** A step that was cancelled between its commands fails in the same words as one that was cancelled before a start. */
+  async #step<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const working = work();
+    this.#steps.add(working);
+    try {
+      return await working;
+    } catch (error) {
+      if (error instanceof JobError && error !== signal.reason) throw error;
+      if (signal.aborted) throw new JobError(`${name}: context canceled`, { cause: error });
+      throw error;
+    } finally {
+      this.#steps.delete(working);
+    }
+  }
+
+  /** Resolves when no step writes to the folders any more, or after a while: a state that nobody takes must not hold us. */
+  async #stepsEnded(): Promise<void> {
+    if (this.#steps.size === 0) return;
+    const limit = new AbortController();
+    const late = this.#bench.clock.sleep(stepLimitMs, limit.signal).catch(() => undefined);
+    await Promise.race([Promise.allSettled(this.#steps), late]);
+    limit.abort();
   }
 }
+
+/** What a step does between two commands, files and conversions, takes less. */
+const stepLimitMs = 5000;

@@ -80,6 +80,15 @@ export class TimingCollector {
     noted.times.set(event.state, time);
   }
 
+  /** Addresses whose change began and, as far as was said, did not end. */
+  unfinished(): string[] {
+    const open = [...this.#events.values()].filter(
+      ({ category, action, times }) =>
+        category === "apply" && action !== "read" && times.size === 1 && times.has(STARTED),
+    );
+    return open.map(({ resource }) => resource);
+  }
+
   /** The rows that have a start and an end; an end before its start counts as both (spec/03 §6.2). */
   rows(): Timing[] {
     const rows: Timing[] = [];

@@ -85,6 +85,29 @@ test("cancel of an apply that succeeds all the same returns the success with its
   expect([Buffer.from(state).toString(), error]).toEqual([stateText(3), undefined]);
 });
 
+test("an apply that was killed names what may exist without the state knowing", async () => {
+  const change = (type: string, addr: string, action: string) =>
+    `${JSON.stringify({ "@level": "info", "@message": type, type, hook: { resource: { addr }, action } })}\n`;
+  const stdout = [
+    change("apply_start", "a.done", "create"),
+    change("apply_complete", "a.done", "create"),
+    change("apply_start", "a.lost", "create"),
+    change("apply_start", "data.x.y", "read"),
+  ];
+  await using world = await World.open({
+    settings: { exitTimeoutMs: 1 },
+    scenario: { apply: { stdout, hang: "for ever" } },
+  });
+  const step = await stepOf(world, "apply");
+  const cancel = new AbortController();
+  const ended = outcome(step(cancel.signal));
+  while (!world.lines.some((line) => line.includes("apply_start"))) await new Promise(setImmediate);
+  await world.fake.started("apply");
+  cancel.abort();
+  expect(await ended).toBe("terraform apply: signal: killed");
+  expect(world.lines.filter((line) => line.startsWith("ERROR"))).toEqual([expect.stringMatching(/by hand: a\.lost$/)]);
+});
+
 test("03#90 cancel before the process starts gives no process", async () => {
   for (const [command, message] of messages) {
     await using world = await World.open();

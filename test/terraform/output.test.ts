@@ -134,6 +134,15 @@ test("a cut JSON line keeps its level and message", async () => {
   expect(world.lines).toEqual([expect.stringMatching(/^WARN Outputs: "1" … \(cut: the line has 112\d{4} bytes\)$/)]);
 });
 
+test("the warning about a lock file that ends with the job is left out, and only that", async () => {
+  const warning = (summary: string) =>
+    `${record("warn", `Warning: ${summary}`, { diagnostic: { severity: "warning", detail: summary } })}\n`;
+  const stdout = [warning("Incomplete lock file information for providers"), warning("other")];
+  await using world = await World.open({ scenario: { init: { stdout } } });
+  await world.init();
+  expect(world.lines).toEqual(["WARN Warning: other", "WARN other"]);
+});
+
 test("03#75 bad UTF-8 in the output is replaced and the rest comes through", async () => {
   const bytes = Buffer.concat([Buffer.from([0x61, 0xff, 0xfe, 0x0a]), Buffer.from(`${record("info", "good")}\n`)]);
   const lone = Buffer.from('{"@level":"info","@message":"a\\ud800b"}\n');
