@@ -16,25 +16,32 @@ export interface JobSignals {
 }
 
 /** The ladder, one rung per signal (spec/02 §4.4, 02#60). */
-export type LanePhase = "running" | "draining" | "stopping" | "killed";
-const rungs: readonly LanePhase[] = ["running", "draining", "stopping", "killed"];
+export type LaneRung = "running" | "draining" | "stopping" | "killed";
+const rungs: readonly LaneRung[] = ["running", "draining", "stopping", "killed"];
+
+/** Where a lane stands: a rung, or a rest on the first one that `resume` ends. */
+export type LanePhase = LaneRung | "paused";
 
 /**
  * One identity on one connection with k slots (spec/02 §1.5). Each free slot keeps one acquire open.
  *
  *  - running: free slots ask for jobs
+ *  - paused: nobody asks until `resume`; jobs go on
  *  - draining: nobody asks; jobs go on to their end
  *  - stopping: running jobs are interrupted and reported with state
  *  - killed: running jobs are ended now
  *
- * Phases only go down this list. `run` returns when every slot has ended.
+ * Phases only go down this list; only from paused there is a way back. `run` returns when every slot has ended.
  */
 export class Lane<J> {
   readonly #drain = new AbortController();
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
   readonly #needs: LaneNeeds<J>;
-  #phase: LanePhase = "running";
+  #rung: LaneRung = "running";
+  /** Aborted while nobody may ask: the open acquires end with it, and a resume makes a new one. */
+  #asking = new AbortController();
+  #pause: { over: Promise<void>; end: () => void } | undefined;
   #busy = 0;
 
   constructor(needs: LaneNeeds<J>) {
@@ -42,7 +49,7 @@ export class Lane<J> {
   }
 
   get phase(): LanePhase {
-    return this.#phase;
+    return this.#pause ? "paused" : this.#rung;
   }
 
   /** Jobs that run now. */
@@ -50,12 +57,45 @@ export class Lane<J> {
     return this.#busy;
   }
 
-  /** Goes down to this rung, through those above it; going up is ignored. */
-  descend(phase: LanePhase): void {
-    const target = rungs.indexOf(phase);
-    if (target <= rungs.indexOf(this.#phase)) return;
-    this.#phase = phase;
-    if (target >= 1) this.#drain.abort(new Error("draining: no new jobs"));
+  /** Asks for no more jobs until `resume`. False where the lane is on its way down: that has no way back. */
+  pause(): boolean {
+    if (this.#rung !== "running") return false;
+    if (this.#pause) return true;
+    let end: () => void = () => undefined;
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#pause = { over, end };
+    this.#asking.abort(new Error("paused: no new jobs"));
+    return true;
+  }
+
+  /** Ends a pause. False where the lane is on its way down. */
+  resume(): boolean {
+    if (this.#rung !== "running") return false;
+    if (this.#pause) {
+      this.#asking = new AbortController();
+      this.#endPause();
+    }
+    return true;
+  }
+
+  #endPause(): void {
+    this.#pause?.end();
+    this.#pause = undefined;
+  }
+
+  /** Goes down to this rung, through those above it; going up is ignored. A pause ends with it. */
+  descend(rung: LaneRung): void {
+    const target = rungs.indexOf(rung);
+    if (target <= rungs.indexOf(this.#rung)) return;
+    this.#rung = rung;
+    if (target >= 1) {
+      const reason = new Error("draining: no new jobs");
+      this.#drain.abort(reason);
+      this.#asking.abort(reason);
+      this.#endPause();
+    }
     if (target >= 2) this.#stop.abort(new Error("the agent was told to stop"));
     if (target >= 3) this.#kill.abort(new Error("the agent was told to end now"));
   }
@@ -75,7 +115,11 @@ export class Lane<J> {
 
   async #slot(slot: number): Promise<void> {
     while (!this.#drain.signal.aborted) {
-      const job = await this.#needs.acquire(this.#drain.signal);
+      if (this.#pause) {
+        await this.#pause.over;
+        continue;
+      }
+      const job = await this.#needs.acquire(this.#asking.signal);
       if (job === undefined) continue;
       this.#busy++;
       try {
@@ -89,7 +133,7 @@ export class Lane<J> {
 }
 
 /** The rung that a signal leads to: SIGTERM and SIGHUP drain, SIGINT stops, and each further one goes a rung down (02#60). */
-export function nextPhase(phase: LanePhase, signal: "SIGTERM" | "SIGHUP" | "SIGINT"): LanePhase {
-  if (phase === "running") return signal === "SIGINT" ? "stopping" : "draining";
+export function nextPhase(phase: LanePhase, signal: "SIGTERM" | "SIGHUP" | "SIGINT"): LaneRung {
+  if (phase === "running" || phase === "paused") return signal === "SIGINT" ? "stopping" : "draining";
   return rungs[Math.min(rungs.indexOf(phase) + 1, rungs.length - 1)] ?? "killed";
 }

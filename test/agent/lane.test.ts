@@ -134,3 +134,63 @@ test("02#60 each signal goes a rung down: SIGTERM drains, SIGINT stops, a second
   expect(nextPhase("stopping", "SIGTERM")).toBe("killed");
   expect(nextPhase("killed", "SIGINT")).toBe("killed");
 });
+
+test("a pause asks for nothing more, lets jobs go on, and a resume asks again in every free slot", async () => {
+  const jobs = queue();
+  const ends = new Map<string, () => void>();
+  const lane = new Lane<string>({
+    slots: 3,
+    acquire: jobs.acquire,
+    run: (job) => new Promise((resolve) => ends.set(job, resolve)),
+  });
+  const running = lane.run();
+  jobs.give("a");
+  await turn();
+  expect([lane.pause(), lane.pause(), lane.phase]).toEqual([true, true, "paused"]);
+  await turn();
+  expect([jobs.asking(), lane.busy]).toEqual([0, 1]);
+  ends.get("a")?.();
+  await turn();
+  expect([jobs.asking(), lane.busy, lane.phase]).toEqual([0, 0, "paused"]);
+  expect([lane.resume(), lane.resume(), lane.phase]).toEqual([true, true, "running"]);
+  await turn();
+  expect(jobs.asking()).toBe(3);
+  jobs.give("b");
+  await turn();
+  expect(lane.busy).toBe(1);
+  ends.get("b")?.();
+  lane.descend("draining");
+  await running;
+});
+
+test("02#5 a job that arrives after the pause began is run, never dropped", async () => {
+  const ran: string[] = [];
+  let asked = 0;
+  const lane = new Lane<string>({
+    slots: 1,
+    acquire: async (signal) => {
+      await aborted(signal);
+      return asked++ === 0 ? "late" : undefined;
+    },
+    run: async (job) => void ran.push(job),
+  });
+  const running = lane.run();
+  lane.pause();
+  await turn();
+  expect([ran, lane.phase]).toEqual([["late"], "paused"]);
+  lane.descend("draining");
+  await running;
+});
+
+test("a paused lane drains by a signal, and from there no command leads back", async () => {
+  const jobs = queue();
+  const lane = new Lane<string>({ slots: 2, acquire: jobs.acquire, run: async () => undefined });
+  const running = lane.run();
+  lane.pause();
+  expect(nextPhase(lane.phase, "SIGTERM")).toBe("draining");
+  expect(nextPhase(lane.phase, "SIGINT")).toBe("stopping");
+  lane.descend("draining");
+  expect([lane.pause(), lane.resume(), lane.phase]).toEqual([false, false, "draining"]);
+  await running;
+  expect(jobs.asking()).toBe(0);
+});
