@@ -6,8 +6,9 @@ import { root, setUp } from "./setup.mjs";
 const did = setUp();
 const child = spawn(
   process.execPath,
-  [join(root, "dist/main.js"), "demo", join(root, "terraform-fixtures/hello"), ...process.argv.slice(2)],
+  [join(root, "dist/main.js"), "demo", "terraform-fixtures/hello", ...process.argv.slice(2)],
   {
+    cwd: root,
     stdio: "inherit",
     env: { ...process.env, OUTPOST_SETUP: JSON.stringify(did) },
   },
