@@ -1,0 +1,73 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../kit/clock.ts";
+import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
+import { type Lock, NoKernelLock, tryLock } from "../kit/lock.ts";
+
+/** `outpost doctor` holds the lock for a moment to see whether it is free: that must not end an agent that starts just then. */
+const tries = 5;
+const pauseMs = 100;
+
+/**
+ * Makes the state folder, and with it the name and the records in it, this process's own until it ends. Throws OperatorError
+ * OUT-NAME-TAKEN (exit 75) when another living agent has it: two agents of one name overwrite each other at the control plane
+ * (spec/01 §1.8), and a journal has one writer (02#80). The folder must exist.
+ */
+export async function lockStateFolder(folder: string, clock: Clock = systemClock): Promise<Lock> {
+  const path = lockPath(folder);
+  for (let number = 1; number <= tries; number++) {
+    const lock = await tryLock(path).catch((error: unknown) => {
+      throw unusable(folder, error);
+    });
+    if (lock) {
+      await writeFile(path, `process ${process.pid} on ${hostname()}\n`).catch(async (error: unknown) => {
+        await lock[Symbol.asyncDispose]();
+        throw unusable(folder, error);
+      });
+      return lock;
+    }
+    if (number < tries) await clock.sleep(pauseMs, never);
+  }
+  const holder = await stateFolderHolder(folder);
+  throw new OperatorError(`state folder "${folder}": another agent is using it`, {
+    code: "OUT-NAME-TAKEN",
+    reason: `${holder} runs on it, and two agents of one name would overwrite each other's jobs`,
+    cure: "stop that agent, or give this one its own: --state-dir PATH and --name NAME",
+    exit: exitCode.busy,
+  });
+}
+
+/** Whether a living agent has the state folder. Nothing is made where there is no lock file yet. */
+export async function isStateFolderTaken(folder: string): Promise<boolean> {
+  const exists = await readFile(lockPath(folder)).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return false;
+  const lock = await tryLock(lockPath(folder));
+  await lock?.[Symbol.asyncDispose]();
+  return lock === undefined;
+}
+
+/** Who wrote itself into the lock file last. */
+export async function stateFolderHolder(folder: string): Promise<string> {
+  const text = await readFile(lockPath(folder), "utf8").catch(() => "");
+  return /^process \d+ on \S{1,255}$/.exec(text.trim())?.[0] ?? "another process";
+}
+
+const lockPath = (folder: string) => join(folder, "lock");
+const never = new AbortController().signal;
+
+function unusable(folder: string, error: unknown): OperatorError {
+  const noProgram = error instanceof NoKernelLock;
+  return new OperatorError(`state folder "${folder}": can't be locked: ${messageOf(error)}`, {
+    code: "OUT-FOLDERS",
+    reason: noProgram ? "locks are taken by the flock program" : "the agent must be able to write there",
+    cure: noProgram
+      ? "install util-linux"
+      : "make it writable and see that its disk has room, or choose another with --state-dir PATH",
+    exit: exitCode.usage,
+    cause: error,
+  });
+}
