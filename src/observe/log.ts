@@ -1,11 +1,21 @@
 import pino from "pino";
 
 export type Level = "debug" | "info" | "warn" | "error";
-export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
+export type FieldValue = string | number | boolean | undefined | Readonly<Record<string, string>> | readonly string[];
+export type Fields = Readonly<Record<string, FieldValue>>;
 
-/** The agent's own log. `logger` says which part speaks: link, job, lane. */
+/** The agent's own log. `logger` says which part speaks: link, job, runner; empty for the agent as a whole. */
 export interface Log {
   write(level: Level, logger: string, message: string, fields?: Fields): void;
+}
+
+/** One line before it has a form. `at` in Unix milliseconds. */
+export interface Entry {
+  at: number;
+  level: Level;
+  logger: string;
+  message: string;
+  fields: Fields;
 }
 
 const rank: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
@@ -42,7 +52,7 @@ export function humanLog(write: (line: string) => void, least: Level, now: () =>
   };
 }
 
-function quote(value: string | number | boolean): string {
-  const text = String(value);
+function quote(value: FieldValue): string {
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   return /^[\w.:/@+-]*$/.test(text) ? text : JSON.stringify(text);
 }

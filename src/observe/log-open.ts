@@ -1,0 +1,95 @@
+import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
+import type { Log } from "./log.ts";
+import { type Form, forms } from "./log-forms.ts";
+import { logMatcher } from "./log-matcher.ts";
+import { openSink, type Streams } from "./log-sink.ts";
+
+/** Where lines go and how they look: `auto` is for people on a terminal, JSON anywhere else. */
+export interface SinkOptions {
+  form: Form | "auto";
+  /** `/dev/stdout`, `/dev/stderr`, `/dev/null` or empty for nowhere, or the path of a file (spec/02 §6.1). */
+  path: string;
+}
+
+export interface LogOptions {
+  sinks: readonly SinkOptions[];
+  /** Debug lines, too. */
+  verbose: boolean;
+  /** Regular expressions on a line's logger or message: debug lines that match are written, whatever `verbose` says (spec/02 §6.1). */
+  filters: readonly string[];
+  /** Unix milliseconds. */
+  now: () => number;
+  streams: Streams;
+  environment: Readonly<Record<string, string | undefined>>;
+  /** Masks what must not be seen in a whole line: the agent's own key and tokens. Lines of jobs come masked. */
+  mask?: (line: string) => string;
+}
+
+export interface OpenLog {
+  log: Log;
+  /** Lines that a sink did not take, since the start. */
+  readonly dropped: number;
+  close(): Promise<void>;
+}
+
+/** Opens all sinks. Throws OperatorError for a filter that is no regular expression and a file that can't be opened. */
+export function openLog(options: LogOptions): OpenLog {
+  const { verbose, now, streams, environment, mask = (line) => line } = options;
+  const wanted = debugRule(options.filters, verbose);
+  const sinks = options.sinks.flatMap(({ form, path }) => {
+    const sink = openOrExplain(path, streams);
+    if (!sink) return [];
+    const color = environment["NO_COLOR"] ? false : (forcedColor(environment["FORCE_COLOR"]) ?? sink.terminal);
+    const render = forms[form === "auto" ? (sink.terminal ? "outpost" : "json") : form]({ color });
+    return [{ sink, render }];
+  });
+  return {
+    log: {
+      write(level, logger, message, fields = {}) {
+        if (level === "debug" && !wanted(logger, message)) return;
+        const entry = { at: now(), level, logger, message, fields };
+        for (const { sink, render } of sinks) sink.write(mask(render(entry)));
+      },
+    },
+    get dropped() {
+      return sinks.reduce((sum, { sink }) => sum + sink.dropped, 0);
+    },
+    close: async () => {
+      await Promise.all(sinks.map(({ sink }) => sink.close()));
+    },
+  };
+}
+
+/** Which debug lines are written: with filters those that match one, else all or none. */
+function debugRule(filters: readonly string[], verbose: boolean): (logger: string, message: string) => boolean {
+  if (filters.length === 0) return () => verbose;
+  const matchers = filters.map((filter) => {
+    try {
+      return logMatcher(filter);
+    } catch (error) {
+      throw new OperatorError(`read log filter "${filter}": ${messageOf(error)}`, {
+        code: "OUT-LOG-FILTER",
+        cure: "give a regular expression on a logger's name or a message, such as link or '.*'",
+        exit: exitCode.usage,
+        cause: error,
+      });
+    }
+  });
+  return (logger, message) => matchers.some((matches) => matches(logger) || matches(message));
+}
+
+function forcedColor(forced: string | undefined): boolean | undefined {
+  return forced ? forced !== "0" : undefined;
+}
+
+function openOrExplain(path: string, streams: Streams) {
+  try {
+    return openSink(path, streams);
+  } catch (error) {
+    throw new OperatorError(`open log file "${path}": ${messageOf(error)}`, {
+      code: "OUT-LOG-FILE",
+      cure: "name a file in a folder that exists and may be written, or /dev/stderr",
+      cause: error,
+    });
+  }
+}
