@@ -15,6 +15,8 @@ export interface LifeRequest {
   /** Who owns the workspace; and the groups that the owner is in. */
   owner: string;
   groups: readonly string[];
+  /** Of the template's jobs; the agent's key has them, too. */
+  tags: Readonly<Record<string, string>>;
   variables: Readonly<Record<string, string>>;
   parameters: Readonly<Record<string, string>>;
   /** The last job: an import, a dry run's plan, a start; everything when undefined. */
@@ -100,6 +102,7 @@ export class Life {
       template: request.templateName,
       archive: request.archive,
       variables: request.variables,
+      tags: request.tags,
       initiatorId: owner.id,
     });
     if (!(await this.#follow("import", imported.job, () => this.#importFacts(imported.version.id), signal)))

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -55,6 +55,17 @@ describe("a template's whole life", () => {
     await using outpost = run([fixture("modules"), "--json"]);
     expect(await outpost.ended).toBe(0);
     expect(jobs(outpost)[1]).toMatchObject({ job: "start", succeeded: true, changes: { made: 4 } });
+  });
+
+  test("tags of the template and of the command line: the agent takes every job", async () => {
+    await writeFile(join(scratch, "main.tf"), 'data "coder_workspace_tags" "t" {\n  tags = { region = "eu" }\n}\n');
+    await using tagged = run([scratch, "--tag", "gpu=a100", "--until", "import", "--json"]);
+    await tagged.ended;
+    // Without the provider's mirror the import fails, but it was taken: an agent without the tags would wait for ever.
+    expect(jobs(tagged).map(({ job }) => job)).toEqual(["import"]);
+    await using plain = run([fixture("hello"), "--tag", "gpu=a100", "--json"]);
+    expect(await plain.ended).toBe(0);
+    expect(jobs(plain)).toHaveLength(4);
   });
 
   test("--until plan makes nothing", async () => {

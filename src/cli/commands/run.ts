@@ -12,6 +12,8 @@ import { describe } from "../run/describe.ts";
 import { checkInputs } from "../run/inputs.ts";
 import { LocalSetting } from "../run/local-setting.ts";
 import { readPairs } from "../run/pairs.ts";
+import { localTags } from "../run/tags.ts";
+import { templateFiles } from "../run/template-files.ts";
 import { type Terminal, terminalOf } from "../terminal.ts";
 import { version } from "../version.ts";
 
@@ -87,11 +89,13 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
   const { archive } = await packTemplate(folder);
   const parameters = await readPairs("--param", flags.param, flags.paramFile);
   const variables = await readPairs("--var", flags.var, flags.varFile);
-  await checkInputs(dir, folder, { parameters, variables });
+  const files = await templateFiles(folder);
+  checkInputs(dir, files, { parameters, variables });
+  const tags = localTags(flags.tag, files);
 
   const interrupt = new AbortController();
   await using local = await LocalSetting.open(
-    { tags: flags.tag, engine: flags.engine ?? "", onDownload: progress(terminal) },
+    { tags, engine: flags.engine ?? "", onDownload: progress(terminal) },
     interrupt.signal,
   );
   const onSignal = (signal: NodeJS.Signals) => {
@@ -125,6 +129,7 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
       workspaceName: flags.workspace,
       owner: flags.owner,
       groups: flags.group,
+      tags,
       variables,
       parameters,
       until: flags.until,

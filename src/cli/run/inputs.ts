@@ -1,6 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { exitCode, JobError, OperatorError } from "../../kit/errors.ts";
+import type { TemplateFile } from "../../template/files.ts";
 import { findInputs, type Input } from "../../template/inputs.ts";
 
 interface Given {
@@ -12,8 +11,8 @@ interface Given {
  * Throws an OperatorError that names every input of the template which has no value and no default, with its type, its
  * options and its place, and a command to paste. What only the engine can know (modules, computed values) it finds later.
  */
-export async function checkInputs(shownFolder: string, folder: string, given: Given): Promise<void> {
-  const missing = (await inputsOf(folder)).filter(({ kind, name, required }) => {
+export function checkInputs(shownFolder: string, files: readonly TemplateFile[], given: Given): void {
+  const missing = inputsOf(files).filter(({ kind, name, required }) => {
     const values = kind === "variable" ? given.variables : given.parameters;
     return required && !Object.hasOwn(values, name);
   });
@@ -34,9 +33,7 @@ export async function checkInputs(shownFolder: string, folder: string, given: Gi
   });
 }
 
-async function inputsOf(folder: string): Promise<Input[]> {
-  const names = (await readdir(folder)).filter((name) => /\.tf(\.json)?$/.test(name));
-  const files = await Promise.all(names.map(async (name) => ({ name, bytes: await readFile(join(folder, name)) })));
+function inputsOf(files: readonly TemplateFile[]): Input[] {
   try {
     return findInputs(files);
   } catch (error) {

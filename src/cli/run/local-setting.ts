@@ -14,7 +14,8 @@ import { type Agent, type AgentFact, prepareAgent } from "../agent/agent.ts";
 import { version } from "../version.ts";
 
 export interface LocalOptions {
-  tags: readonly string[];
+  /** Of the key: jobs must have no other. */
+  tags: Readonly<Record<string, string>>;
   engine: string;
   onDownload: (receivedBytes: number, totalBytes: number | undefined) => void;
 }
@@ -39,13 +40,12 @@ export class LocalSetting implements AgentClock, AsyncDisposable {
     const plane = await startPlane({ organization: "demo", rateLimitPerMinute: 100_000 });
     const folder = await mkdtemp(join(tmpdir(), "outpost-run-"));
     try {
-      const tags = Object.fromEntries(options.tags.map((tag) => tag.split("=", 2) as [string, string]));
       const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => taken.test(name)));
       const { values } = resolve(
         startSettings,
         {
           url: plane.url,
-          key: plane.createKey("local", tags).secret,
+          key: plane.createKey("local", options.tags).secret,
           name: "laptop",
           "state-dir": join(folder, "state"),
           "work-dir": join(folder, "work"),
