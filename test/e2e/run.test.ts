@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { fixture, Outpost } from "../support/outpost.ts";
+import { mirrorConfig, providerMirror } from "../support/providers.ts";
 
 let scratch: string;
 let cache: string;
@@ -127,6 +128,24 @@ describe("bad input", () => {
     expect(outpost.text).toMatch(words);
     expect(outpost.text).not.toMatch(/\n {4}at /);
   });
+
+  test.skipIf(!providerMirror)(
+    "a parameter that the template does not have, or a value that it does not allow, is refused",
+    async () => {
+      const config = join(scratch, "mirror.tfrc");
+      await writeFile(config, mirrorConfig(providerMirror as string));
+      for (const [parameter, words] of [
+        ["size=nonsense", /size/],
+        ["nope=1", /nope/],
+      ] as const) {
+        await using outpost = run([fixture("workspace"), "--param", parameter], { TF_CLI_CONFIG_FILE: config });
+        expect(await outpost.ended).toBe(64);
+        expect(outpost.text).toMatch(/OUT-INPUTS/);
+        expect(outpost.text).toMatch(words);
+        expect(outpost.text).not.toMatch(/\n {4}at /);
+      }
+    },
+  );
 
   test("an empty folder is refused with what a template is", async () => {
     await using outpost = run([scratch]);

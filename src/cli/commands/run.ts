@@ -4,7 +4,7 @@ import { basename, resolve as resolvePath } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { packTemplate } from "../../archive/pack.ts";
 import { systemClock } from "../../kit/clock.ts";
-import { exitCode } from "../../kit/errors.ts";
+import { exitCode, OperatorError, RefusedError } from "../../kit/errors.ts";
 import type { LifeEvent } from "../../local/events.ts";
 import { Life, type LifeRequest } from "../../local/life.ts";
 import { screen } from "../../local/screen.ts";
@@ -122,7 +122,7 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
     terminal.write("Only plan: --until plan     Keep: --keep     Cancel and clean up: Ctrl-C\n");
   }
   const life = new Life({ plane: local.plane, agent: local, describe: describe(terminal), clock: systemClock, show });
-  const result = await life.run(
+  const lived = life.run(
     {
       archive,
       templateName: basename(folder),
@@ -137,12 +137,25 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
     },
     interrupt.signal,
   );
+  // A plane or an agent that ends takes the life with it: nothing would ever come of it.
+  const result = await Promise.race([lived, local.failed]).catch(asUsage);
   const { leftState, interrupted, ...summary } = result;
   const stateFile = leftState && resolvePath(`outpost-${flags.workspace}.tfstate`);
   if (stateFile && leftState) await writeFile(stateFile, leftState, { mode: 0o600 });
   show({ kind: "finished", ...summary, ...(stateFile ? { stateFile } : {}) });
   if (setUp && !flags.json && result.succeeded) for (const line of next) terminal.write(line);
   process.exitCode = interrupted ? exitCode.interrupted : result.succeeded ? exitCode.ok : exitCode.failed;
+}
+
+/** What the control plane refuses of a request is what was asked for here. */
+function asUsage(error: unknown): never {
+  if (!(error instanceof RefusedError)) throw error;
+  throw new OperatorError(error.message, {
+    code: "OUT-INPUTS",
+    cure: "outpost run DIR --until import shows parameters with their types and options",
+    exit: exitCode.usage,
+    cause: error,
+  });
 }
 
 const next = [

@@ -87,6 +87,13 @@ export class LocalSetting implements AgentClock, AsyncDisposable {
     }
   }
 
+  /** Rejects when the agent ends on its own: then nobody takes jobs any more. */
+  get failed(): Promise<never> {
+    return this.#running.then(() => {
+      throw new Error("the local agent has ended before the template's life was over");
+    });
+  }
+
   get engineText(): string {
     const { flavor, version: engineVersion, source } = this.agent.facts.engine;
     return `${flavor === "terraform" ? "Terraform" : "OpenTofu"} ${engineVersion} (${source})`;
