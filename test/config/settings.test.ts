@@ -63,8 +63,8 @@ describe("what is wrong is said all at once", () => {
       { CODER_PROVISIONER_DAEMON_KEY: key },
     );
     expect(all.map((problem) => problem.place)).toEqual([
-      "--key, --psk",
       "--org",
+      "--key, --psk",
       "--client-tls-cert-file, --client-tls-key-file",
     ]);
   });
