@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../kit/clock.ts";
 import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
+import type { StatusPage } from "./status-page.ts";
 
 /** `/livez` fails when our own loop has not turned for this long: then only a restart helps. */
 const stuckMs = 60_000;
@@ -35,11 +36,23 @@ export interface HealthServer extends AsyncDisposable {
 /** Why jobs are not taken right now; empty when they are. */
 export type Readiness = () => string[];
 
+/** One thing that can be wrong, by name; `problem` is undefined when it is well. */
+export interface HealthCheck {
+  name: string;
+  problem: string | undefined;
+}
+
 /**
  * `/livez`: 200 while our loop turns. `/readyz`: 200 while connected and not draining, else 503 with the reasons.
+ * `/healthz`: every check by name, 503 when one fails. With `page`, `/` and `/status` for browsers of this machine.
  * `address` is HOST:PORT; a port that is taken is an OperatorError.
  */
-export async function serveHealth(address: string, pulse: Pulse, readiness: Readiness): Promise<HealthServer> {
+export async function serveHealth(
+  address: string,
+  pulse: Pulse,
+  readiness: Readiness,
+  more: { checks?: () => HealthCheck[]; page?: StatusPage } = {},
+): Promise<HealthServer> {
   const server = createServer((request, response) => {
     const answer = (status: number, lines: string[]) => {
       response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
@@ -47,12 +60,21 @@ export async function serveHealth(address: string, pulse: Pulse, readiness: Read
     };
     const path = request.url?.split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") return answer(405, ["GET only"]);
-    if (path === "/livez") return pulse.alive ? answer(200, ["ok"]) : answer(503, ["the event loop is stuck"]);
+    const loop = pulse.alive ? undefined : "the event loop is stuck";
+    if (path === "/livez") return loop === undefined ? answer(200, ["ok"]) : answer(503, [loop]);
     if (path === "/readyz") {
       const reasons = readiness();
       return reasons.length === 0 ? answer(200, ["ok"]) : answer(503, reasons);
     }
-    return answer(404, ["/livez or /readyz"]);
+    if (path === "/healthz") {
+      const checks = [{ name: "loop", problem: loop }, ...(more.checks?.() ?? [])];
+      const lines = checks.map(({ name, problem }) =>
+        problem === undefined ? `ok   ${name}` : `FAIL ${name}: ${problem}`,
+      );
+      return answer(checks.some(({ problem }) => problem !== undefined) ? 503 : 200, lines);
+    }
+    if (more.page?.answer(request, response)) return;
+    return answer(404, ["/livez, /readyz or /healthz"]);
   });
   const colon = address.lastIndexOf(":");
   await new Promise<void>((resolve, reject) => {
