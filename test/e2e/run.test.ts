@@ -3,7 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { fixture, Outpost } from "../support/outpost.ts";
+import { processesIn } from "../support/processes.ts";
 import { mirrorConfig, providerMirror } from "../support/providers.ts";
+
+/** An engine whose apply ignores the interrupt. */
+const deafEngine = `#!/bin/sh
+case "$1 $2" in
+"version -json") echo '{"terraform_version":"1.11.4"}' ;;
+"show -json") echo '{"format_version":"1.0"}' ;;
+graph*) echo 'digraph {}' ;;
+apply*) trap '' INT; echo '{"version":4,"serial":1,"lineage":"l"}' > terraform.tfstate; echo deaf; sleep 1000 & sleep 1000 ;;
+esac
+`;
 
 let scratch: string;
 let cache: string;
@@ -114,6 +125,20 @@ describe("templates that fail", () => {
     expect(start).toMatchObject({ job: "start", succeeded: false });
     expect(gone).toMatchObject({ job: "delete", succeeded: true, left: 0 });
   });
+});
+
+test("Ctrl-C twice kills an engine that does not listen, and leaves the state of what was made", async () => {
+  const engine = join(scratch, "deaf");
+  await writeFile(engine, deafEngine, { mode: 0o755 });
+  await using outpost = run([fixture("hello"), "--engine", engine, "--workspace", "w"]);
+  await outpost.says(/deaf/);
+  outpost.kill("SIGINT");
+  await outpost.says(/once more kills/);
+  outpost.kill("SIGINT");
+  expect(await outpost.ended).toBe(130);
+  expect(outpost.text).toMatch(/the state of what was made: .*outpost-w\.tfstate/);
+  expect(await readFile(join(scratch, "outpost-w.tfstate"), "utf8")).toContain('"serial":1');
+  expect(processesIn(scratch)).toEqual([]);
 });
 
 describe("bad input", () => {

@@ -138,7 +138,20 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
     interrupt.signal,
   );
   // A plane or an agent that ends takes the life with it: nothing would ever come of it.
-  const result = await Promise.race([lived, local.failed]).catch(asUsage);
+  const result = await Promise.race([lived, local.failed]).catch((error: unknown) => {
+    if (local.killed) return undefined;
+    return asUsage(error);
+  });
+  if (!result) {
+    const state = await local.leftState();
+    const file = resolvePath(`outpost-${flags.workspace}.tfstate`);
+    if (state) await writeFile(file, state, { mode: 0o600 });
+    terminal.write(
+      `killed: ${state ? `resources may be left; the state of what was made: ${file}` : "no state was left"}`,
+    );
+    process.exitCode = exitCode.interrupted;
+    return;
+  }
   const { leftState, interrupted, ...summary } = result;
   const stateFile = leftState && resolvePath(`outpost-${flags.workspace}.tfstate`);
   if (stateFile && leftState) await writeFile(stateFile, leftState, { mode: 0o600 });

@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeTree } from "../../agent/work-folder.ts";
@@ -11,6 +11,7 @@ import type { StepTime } from "../../local/events.ts";
 import type { AgentClock } from "../../local/life.ts";
 import { type Plane, startPlane } from "../../plane/plane.ts";
 import { type Agent, type AgentFact, prepareAgent } from "../agent/agent.ts";
+import { readLeftState } from "../agent/left-state.ts";
 import { version } from "../version.ts";
 
 export interface LocalOptions {
@@ -116,6 +117,23 @@ export class LocalSetting implements AgentClock, AsyncDisposable {
   /** Ends everything now: the second Ctrl-C. */
   kill(): void {
     this.agent.lane.descend("killed");
+  }
+
+  /** True once it was killed: then a job may have ended without its report. */
+  get killed(): boolean {
+    return this.agent.lane.phase === "killed";
+  }
+
+  /** The state that a killed job left in its folder, if any. */
+  async leftState(): Promise<Uint8Array | undefined> {
+    const work = join(this.folder, "work");
+    for (const part of await readdir(work)) {
+      for (const job of await readdir(join(work, part), { withFileTypes: true })) {
+        const state = job.isDirectory() ? await readLeftState(join(work, part, job.name)) : undefined;
+        if (state) return state;
+      }
+    }
+    return undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
