@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
-import { type FileHandle, open, stat, unlink, utimes } from "node:fs/promises";
+import { open, stat, unlink, utimes } from "node:fs/promises";
 import type { Clock } from "../kit/clock.ts";
 import { messageOf } from "../kit/errors.ts";
+import { type Lock, NoKernelLock, tryLock } from "../kit/lock.ts";
 
 /** As Coder's daemon polls (spec/03 §2.3). */
 const pollMs = 100;
@@ -10,49 +10,26 @@ const beatMs = 5_000;
 const deadMs = 60_000;
 
 /**
- * Waits for the lock at `path` and takes it; disposing gives it back. Where the `flock` program is, it is the kernel's
- * lock on our open file: free the moment we die, however that is. Elsewhere it is a second file that only one can make and
- * whose owner touches it; one untouched for 60 s is taken over. Two could take over at once: then both download, which
- * only costs time, because a file is whole whenever its name appears.
+ * Waits for the lock at `path` and takes it; disposing gives it back. Where there is a kernel lock, it is that. Elsewhere it is
+ * a second file that only one can make and whose owner touches it; one untouched for 60 s is taken over. Two could take
+ * over at once: then both download, which only costs time, because a file is whole whenever its name appears.
  */
-export async function takeLock(path: string, clock: Clock, signal: AbortSignal): Promise<AsyncDisposable> {
-  const file = await open(path, "a", 0o600);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const taken = await tryKernelLock(file);
-      if (taken === "yes") return { [Symbol.asyncDispose]: () => file.close() };
-      if (taken === "no flock here") break;
-      await clock.sleep(pollMs, signal);
+export async function takeLock(path: string, clock: Clock, signal: AbortSignal): Promise<Lock> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const lock = await tryLock(path);
+      if (lock) return lock;
+    } catch (error) {
+      if (error instanceof NoKernelLock) return takeFileLock(`${path}.owner`, clock, signal);
+      throw error;
     }
-  } catch (error) {
-    await file.close();
-    throw error;
+    await clock.sleep(pollMs, signal);
   }
-  await file.close();
-  return takeFileLock(`${path}.owner`, clock, signal);
-}
-
-/** The lock stays with our descriptor when the program that took it has ended. */
-async function tryKernelLock(file: FileHandle): Promise<"yes" | "taken" | "no flock here"> {
-  const child = spawn("flock", ["--exclusive", "--nonblock", "3"], {
-    stdio: ["ignore", "ignore", "ignore", file.fd],
-  });
-  return await new Promise((resolve, reject) => {
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") resolve("no flock here");
-      else reject(error);
-    });
-    child.on("exit", (code) => {
-      if (code === 0) resolve("yes");
-      else if (code === 1) resolve("taken");
-      else reject(new Error(`lock: flock failed with exit code ${code}`));
-    });
-  });
 }
 
 /** See `takeLock`; for tests. */
-export async function takeFileLock(path: string, clock: Clock, signal: AbortSignal): Promise<AsyncDisposable> {
+export async function takeFileLock(path: string, clock: Clock, signal: AbortSignal): Promise<Lock> {
   let seen: { mtimeMs: number; since: number } | undefined;
   for (;;) {
     signal.throwIfAborted();
