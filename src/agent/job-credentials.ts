@@ -67,7 +67,7 @@ async function mint(
   try {
     output = await runShell(command, { ...variables, ...facts }, limits, signal);
   } catch (error) {
-    throw new JobError(`credentials of this job: the agent's --job-command ${messageOf(error)}`, { cause: error });
+    throw new JobError(`credentials of this job: the agent's --job-command: ${messageOf(error)}`, { cause: error });
   }
   const lines = output.split(/\r?\n/).filter((line) => line.trim() !== "");
   const bad = lines.findIndex((line) => !/^[A-Za-z_]\w*=/.test(line));

@@ -49,7 +49,7 @@ export function runShell(
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       if (end) reject(end);
-      else if (code !== 0) reject(new Error(signalName ? `was ended by ${signalName}` : `ended with code ${code}`));
+      else if (code !== 0) reject(new Error(signalName ? `ended by ${signalName}` : `exit code ${code}: should be 0`));
       else resolve(Buffer.concat(chunks).toString());
     });
   });

@@ -31,7 +31,7 @@ test("a command mints credentials for each job, knows whose it is, and all that 
 });
 
 test.each([
-  ["exit 3", /ended with code 3/],
+  ["exit 3", /exit code 3/],
   ["echo no equals sign", /line 1 of the agent's --job-command: must be NAME=VALUE/],
   ["yes NAME=VALUE", /printed more than 65536 bytes/],
 ])("a command that fails (%s) fails the job in words", async (command, words) => {
