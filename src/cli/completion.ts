@@ -8,6 +8,8 @@ interface Place {
   /** Words that lead here, each after a blank: "", " config", " config print". */
   path: string;
   commands: ReadonlyArray<{ name: string; help: string }>;
+  /** What the command's arguments may be, where that is a choice. */
+  words: readonly string[];
   flags: ReadonlyArray<{ long: string; short: string; help: string; takesValue: boolean; words: readonly string[] }>;
 }
 
@@ -24,6 +26,7 @@ function placesOf(command: Command, path: string): Place[] {
   const here: Place = {
     path,
     commands: children.map((child) => ({ name: child.name(), help: firstSentence(child.description()) })),
+    words: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
     flags: help.visibleOptions(command).map(flagOf),
   };
   const below = children.flatMap((child) =>
@@ -44,11 +47,16 @@ function flagOf({ long, short, required, flags, description, argChoices }: Optio
   };
 }
 
-/** Up to what would break a script's quotes, or be too long for a menu. */
-const firstSentence = (text: string) => (text.split(/[.:;(["'`\\$]/, 1)[0] ?? "").trim().slice(0, 70);
+/** Short enough for a menu, and without what would break a script's quotes. */
+const firstSentence = (text: string) =>
+  (text.split(/[.:;([]/, 1)[0] ?? "")
+    .replaceAll(/["'`\\$]/g, "")
+    .trim()
+    .slice(0, 70);
 
-const wordsAt = ({ commands, flags }: Place) => [
+const wordsAt = ({ commands, flags, words }: Place) => [
   ...commands.map(({ name }) => name),
+  ...words,
   ...flags.flatMap(({ long, short }) => [long, short].filter(Boolean)),
 ];
 
@@ -103,8 +111,12 @@ ${places.map((place) => `        "${place.path}") words_=(${described(place).joi
 if [ "$funcstack[1]" = "_${name}" ]; then _${name} "$@"; else compdef _${name} ${name}; fi
 `;
 
-const described = ({ commands, flags }: Place) =>
-  [...commands, ...flags.map(({ long, help }) => ({ name: long, help }))].map(({ name, help }) => `"${name}:${help}"`);
+const described = ({ commands, flags, words }: Place) =>
+  [
+    ...commands,
+    ...words.map((name) => ({ name, help: "" })),
+    ...flags.map(({ long, help }) => ({ name: long, help })),
+  ].map(({ name, help }) => `"${name}:${help}"`);
 
 const fish = (
   name: string,
@@ -122,10 +134,11 @@ end
 ${places.flatMap((place) => fishLines(name, place)).join("\n")}
 `;
 
-function fishLines(name: string, { path, commands, flags }: Place): string[] {
+function fishLines(name: string, { path, commands, flags, words: own }: Place): string[] {
   const start = `complete -c ${name} -n '__${name}_at "${path}"'`;
   return [
     ...commands.map((command) => `${start} -f -a ${command.name} -d '${command.help}'`),
+    ...(own.length > 0 ? [`${start} -f -a '${own.join(" ")}'`] : []),
     ...flags.map(({ long, short, help, takesValue, words }) => {
       const letter = short ? ` -s ${short.slice(1)}` : "";
       const value = words.length > 0 ? ` -x -a '${words.join(" ")}'` : takesValue ? " -r" : "";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type Scalar } from "yaml";
 import { messageOf } from "../kit/errors.ts";
 import { didYouMean } from "./nearest-name.ts";
 import type { FileValues, Given, Problem } from "./resolve.ts";
@@ -41,38 +41,35 @@ export function parseSettingsFile(name: string, text: string, table: Table): Set
     return { values, problems: [{ place: place(root), text: "must be settings such as slots: 4" }] };
   }
   const known = new Map(Object.values(table).flatMap((setting) => (setting.schema ? [[setting.flag, setting]] : [])));
-  for (const { key, value } of root.items) {
+  const follow = (node: unknown) => (isAlias(node) ? node.resolve(document) : node);
+  for (const { key, value } of root.items as Array<Pair<Node, Node | null>>) {
     const flag = isScalar(key) ? String(key.value) : "";
-    const where = place(key as Node);
     const setting = known.get(flag);
     if (!setting) {
-      problems.push({ place: where, text: `no setting has the name "${flag}"${didYouMean(flag, known.keys())}` });
+      problems.push({ place: place(key), text: `no setting has the name "${flag}"${didYouMean(flag, known.keys())}` });
       continue;
     }
-    const node = (isAlias(value) ? value.resolve(document) : value) as Node | undefined;
+    const whole = follow(value);
+    const items = setting.many && isSeq(whole) ? (whole.items as Node[]) : undefined;
     const given: Given[] = [];
-    for (const one of setting.many && isSeq(node) ? (node.items as Node[]) : [node]) {
-      const there = one ? place(one) : where;
-      const read = textOf(setting, isAlias(one) ? one.resolve(document) : one);
-      if ("wrong" in read) problems.push({ place: `${there} ${flag}`, text: read.wrong, setting: flag });
-      else given.push({ ...read, place: `${there} ${flag}` });
+    for (const one of items ?? [value]) {
+      const there = `${place(one ?? key)} ${flag}`;
+      const read = setting.many && !items ? { wrong: listWanted(setting) } : textOf(setting, follow(one));
+      if ("wrong" in read) problems.push({ place: there, text: read.wrong, setting: flag });
+      else given.push({ ...read, place: there });
     }
-    values.set(flag, { at: node ? place(node) : where, given });
+    values.set(flag, { at: place(value ?? key), given });
   }
   return { values, problems };
 }
 
+const listWanted = ({ argument }: Setting<unknown>) => `must be a list of texts, such as ["${argument.toLowerCase()}"]`;
+
 /** Numbers and switches as they stand; a text that YAML reads as something else wants quotes, lest `no` or 1e3 surprise. */
-function textOf(
-  setting: Setting<unknown>,
-  node: Node | undefined,
-): { text: string; shown?: string } | { wrong: string } {
-  const value = node instanceof Scalar ? node.value : undefined;
-  if (setting.many) {
-    return typeof value === "string"
-      ? { text: csvField(value), shown: value }
-      : { wrong: `must be a list of texts, such as ["${setting.argument.toLowerCase()}"]` };
-  }
+function textOf(setting: Setting<unknown>, node: unknown): { text: string; shown?: string } | { wrong: string } {
+  const value = isScalar(node) ? node.value : undefined;
+  if (setting.many)
+    return typeof value === "string" ? { text: csvField(value), shown: value } : { wrong: listWanted(setting) };
   if (value === undefined || value === null) return { wrong: "must have one value" };
   const type = setting.schema?.["type"];
   if (type === "boolean" || type === "integer") {
@@ -82,5 +79,6 @@ function textOf(
   if (typeof value === "string") return { text: value };
   // Durations: 0 is off.
   if (value === 0 && setting.schema?.["anyOf"]) return { text: "0" };
-  return { wrong: `must be a text: put it in quotes, "${(node as Scalar).source ?? value}"` };
+  const shown = setting.secret ? "" : `, "${(node as Scalar).source ?? value}"`;
+  return { wrong: `must be a text: put it in quotes${shown}` };
 }

@@ -14,7 +14,7 @@ type Start = (settings: StartSettings, dropIn: true) => Promise<void>;
 export function provisionerCommands(start: Start): Command[] {
   const group = (name: string) =>
     new Command(name)
-      .description("Coder's spelling of outpost start, with Coder's flags, variables and defaults.")
+      .description("Start as coder provisioner start does: the same flags, variables and defaults.")
       .addHelpText("after", `\nExample:\n  ${example(name)}`)
       .addCommand(startCommand(name, start));
   return [group("provisioner").alias("provisioners"), group("provisionerd")];

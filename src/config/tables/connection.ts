@@ -10,7 +10,7 @@ export const connectionSettings = {
       env: ["OUTPOST_CONFIG"],
       flag: "config",
       argument: "FILE",
-      help: "YAML file of settings by their flags' names; flags and variables come first",
+      help: "YAML file of settings, named as the flags are; flags and variables come first",
     }),
     // A file does not name another.
     schema: undefined,
