@@ -18,6 +18,12 @@ export class Connection {
   #answered = 0;
   #over = false;
   readonly #retired = new AbortController();
+  #calls = 0;
+  #onIdle: (() => void) | undefined;
+  /** Resolves when the connection has been retired and the last call on it has ended. */
+  readonly idle = new Promise<void>((resolve) => {
+    this.#onIdle = resolve;
+  });
 
   constructor(readonly parts: ConnectionParts) {
     void parts.mux.ended.then(() => {
@@ -42,10 +48,12 @@ export class Connection {
 
   retire(): void {
     this.#retired.abort(new TransientError("another connection has taken over"));
+    this.#look();
   }
 
   /** Runs one call on this connection. */
   async use<T>(call: () => Promise<T>): Promise<T> {
+    this.#calls++;
     try {
       const result = await call();
       this.#answered++;
@@ -53,6 +61,13 @@ export class Connection {
     } catch (error) {
       if (error instanceof RefusedError) this.#answered++;
       throw error;
+    } finally {
+      this.#calls--;
+      this.#look();
     }
+  }
+
+  #look(): void {
+    if (this.#calls === 0 && this.retired.aborted) this.#onIdle?.();
   }
 }

@@ -3,15 +3,18 @@ import { Backoff, curves } from "../kit/backoff.ts";
 import type { Clock } from "../kit/clock.ts";
 import { messageOf, type OperatorError } from "../kit/errors.ts";
 import { Scope } from "../kit/scope.ts";
+import { anySignal } from "../kit/signals.ts";
 import { acquire } from "./acquire.ts";
 import { JobCalls } from "./calls.ts";
 import type { Connection } from "./connection.ts";
-import { decide } from "./decision.ts";
+import { type DialContext, decide } from "./decision.ts";
 import { Dialer, type DialerOptions, type Dialled } from "./dialer.ts";
 import type { LinkEvent, LinkState } from "./events.ts";
 import { type DialFailure, passesWithTime } from "./failure.ts";
-import { fingerprint } from "./identity.ts";
+import { JobGate } from "./gate.ts";
+import { type Credential, fingerprint, type Identity } from "./identity.ts";
 import { InitScriptCache, type InitScripts } from "./init-scripts.ts";
+import type { KeyDetails } from "./rest.ts";
 import { ConnectionSlot } from "./slot.ts";
 import { pause } from "./timing.ts";
 
@@ -32,7 +35,8 @@ export class Link {
   readonly calls: JobCalls;
   readonly #options: LinkOptions;
   readonly #slot = new ConnectionSlot();
-  readonly #dialer: Dialer;
+  readonly #gate = new JobGate();
+  #dialer: Dialer;
   readonly #normal: Backoff;
   readonly #slow: Backoff;
   readonly #scripts: InitScriptCache;
@@ -44,11 +48,14 @@ export class Link {
   #hadSuccess = false;
   #refusedSinceMs: number | undefined;
   #lastWords = "";
+  /** A connection that was made with another credential, until the loop takes it over; `ready` aborts with its arrival. */
+  #successor: { dialer: Dialer; dialled: Dialled & { ok: true } } | undefined;
+  #ready = new AbortController();
 
   constructor(options: LinkOptions) {
     const { timing } = options;
     this.#options = options;
-    this.#dialer = new Dialer({ ...options, log: (message) => options.onEvent({ kind: "warning", message }) });
+    this.#dialer = this.#makeDialer(options.identity);
     this.#normal = new Backoff(curves.dial, timing.random);
     this.#slow = new Backoff(curves.slow, timing.random);
     this.#slow.next(); // A curve's first delay is none, and nothing slow starts at once.
@@ -76,7 +83,8 @@ export class Link {
       await this.#run(scope, signal);
     } catch (error) {
       this.#slot.close(error);
-      await Promise.all([...this.#connections].map(({ parts }) => parts.mux.close()));
+      const left = [...this.#connections, ...(this.#successor ? [this.#successor.dialled.connection] : [])];
+      await Promise.all(left.map(({ parts }) => parts.mux.close()));
       this.#become("ended", signal.aborted ? undefined : messageOf(error));
       if (!signal.aborted) throw error;
     }
@@ -85,7 +93,54 @@ export class Link {
   /** Waits for a job; see `acquire` in acquire.ts. Aborting cancels, and a job that comes all the same is returned. */
   acquire(signal: AbortSignal): Promise<AcquiredJob | undefined> {
     const onMiss = (why: string) => this.#options.onEvent({ kind: "acquire-failed", why });
-    return acquire(this.#slot, this.#options.timing, onMiss, signal);
+    return this.#gate.pass((open) => acquire(this.#slot, this.#options.timing, onMiss, open), signal);
+  }
+
+  /**
+   * Dials with another credential under the same name while the current connection goes on. Then acquires and calls move to
+   * the new one, the old one ends with the last call on it, and later dials use the new credential (spec/02 §5.1). Resolves
+   * with nothing when that is under way, else with the reason: nothing has changed then.
+   */
+  async renew(identity: Identity, signal: AbortSignal): Promise<string | undefined> {
+    const dialer = this.#makeDialer(identity);
+    const dialled = await dialer.dial(signal);
+    if (!dialled.ok) {
+      const verdict = decide(dialled.failure, this.#context(dialer));
+      return verdict.do === "retry" ? verdict.why : verdict.error.message;
+    }
+    // One that nobody has taken over yet is left for the newer one.
+    void this.#successor?.dialled.connection.parts.mux.close();
+    this.#successor = { dialer, dialled };
+    this.#ready.abort();
+    return undefined;
+  }
+
+  /** Takes no more jobs until a handshake succeeds: the control plane no longer knows our key. Calls of running jobs go on. */
+  hold(error: OperatorError): void {
+    this.#gate.shut(error);
+    this.#refusedSinceMs ??= this.#options.timing.clock.monotonic();
+    this.#become("refused", error.message);
+  }
+
+  /** The details of a key, ours or another; see `Dialer.keyDetails`. */
+  keyDetails(
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<{ status: number; details?: KeyDetails } | undefined> {
+    return this.#dialer.keyDetails(signal, credential);
+  }
+
+  /** What to tell about a key that the control plane doesn't know. */
+  keyRefusal(identity: Identity): OperatorError {
+    const failure = {
+      kind: "status",
+      status: 401,
+      body: { message: "", validations: [] },
+      keyCheck: "refused",
+    } as const;
+    const verdict = decide(failure, { ...this.#context(this.#makeDialer(identity)), hadSuccess: true });
+    if (verdict.do === "retry") throw new Error("a refused key is nothing that passes");
+    return verdict.error;
   }
 
   /** The deployment's own bootstrap scripts, keyed `linux_amd64` and so on; undefined where the server has none (spec/03 §4.6). */
@@ -96,11 +151,12 @@ export class Link {
 
   async #run(scope: Scope, signal: AbortSignal): Promise<never> {
     for (let delayMs = this.#normal.next(); ; ) {
-      await pause(this.#options.timing, delayMs, signal);
+      await this.#pauseOrSuccessor(delayMs, signal);
       this.#outage.dials++;
-      const dialled = await this.#dialer.dial(signal);
+      const taken = this.#takeSuccessor();
+      const dialled = taken ?? (await this.#dialer.dial(signal));
       if (dialled.ok) {
-        await this.#session(dialled, scope, signal);
+        await this.#session(dialled, taken !== undefined, scope, signal);
         delayMs = this.#normal.next();
       } else {
         delayMs = this.#delayAfter(dialled.failure);
@@ -108,17 +164,40 @@ export class Link {
     }
   }
 
-  /** Decides on a failed dial: the delay before the next one in milliseconds, or an OperatorError. */
-  #delayAfter(failure: DialFailure): number {
-    const { identity, deployment, onEvent } = this.#options;
-    const { kind, secret } = identity.credential;
-    const verdict = decide(failure, {
+  async #pauseOrSuccessor(delayMs: number, signal: AbortSignal): Promise<void> {
+    using either = anySignal(signal, this.#ready.signal);
+    await pause(this.#options.timing, delayMs, either.signal).catch(() => signal.throwIfAborted());
+  }
+
+  #takeSuccessor(): (Dialled & { ok: true }) | undefined {
+    const successor = this.#successor;
+    if (!successor) return undefined;
+    this.#successor = undefined;
+    this.#ready = new AbortController();
+    this.#dialer = successor.dialer;
+    return successor.dialled;
+  }
+
+  #makeDialer(identity: Identity): Dialer {
+    const { onEvent } = this.#options;
+    return new Dialer({ ...this.#options, identity, log: (message) => onEvent({ kind: "warning", message }) });
+  }
+
+  #context(dialer: Dialer): DialContext {
+    const { kind, secret } = dialer.options.identity.credential;
+    return {
       hadSuccess: this.#hadSuccess,
       credential: kind,
       fingerprint: fingerprint(secret),
-      url: deployment.origin.href,
-      organization: this.#dialer.organization ?? "",
-    });
+      url: this.#options.deployment.origin.href,
+      organization: dialer.organization ?? "",
+    };
+  }
+
+  /** Decides on a failed dial: the delay before the next one in milliseconds, or an OperatorError. */
+  #delayAfter(failure: DialFailure): number {
+    const { onEvent } = this.#options;
+    const verdict = decide(failure, this.#context(this.#dialer));
     switch (verdict.do) {
       case "stop":
         throw verdict.error;
@@ -151,7 +230,12 @@ export class Link {
   }
 
   /** Lets calls use a new connection until it ends or goes away. */
-  async #session({ connection, info }: Dialled & { ok: true }, scope: Scope, signal: AbortSignal): Promise<void> {
+  async #session(
+    { connection, info }: Dialled & { ok: true },
+    renewed: boolean,
+    scope: Scope,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { timing, onEvent } = this.#options;
     const { mux, serverVersion, apiVersion } = connection.parts;
     const startMs = timing.clock.monotonic();
@@ -161,7 +245,7 @@ export class Link {
     this.#state = { ...this.#state, apiVersion, ...(serverVersion === undefined ? {} : { serverVersion }) };
     const { fetch, agent, extra } = this.#dialer;
     this.#scripts.connected({ fetch, agent, extra, serverVersion, externalUrl: info.externalUrl }, scope.signal);
-    if (!this.#hadSuccess) scope.start((life) => this.#learnKey(life));
+    if (!this.#hadSuccess || renewed) scope.start((life) => this.#learnKey(life));
     this.#hadSuccess = true;
     this.#refusedSinceMs = undefined;
     this.#lastWords = "";
@@ -169,12 +253,17 @@ export class Link {
     const { sinceMs, dials: tries } = this.#outage;
     onEvent({ kind: "connected", serverVersion, apiVersion, tries, afterMs: startMs - sinceMs });
     this.#slot.put(connection);
-    for (const each of older) each.retire();
+    this.#gate.open();
+    for (const each of older) {
+      each.retire();
+      void each.idle.then(() => each.parts.mux.close());
+    }
 
-    const end = await sessionEnd(connection, timing.clock, signal);
+    const end = await sessionEnd(connection, timing.clock, this.#ready.signal, signal);
     const lastedMs = timing.clock.monotonic() - startMs;
     this.#outage = { sinceMs: timing.clock.monotonic(), dials: 0 };
     if (lastedMs >= goodSessionMs) this.#normal.reset();
+    if (end.kind === "succeeded") return;
     if (end.kind === "going-away") return onEvent({ kind: "going-away" });
     this.#become("connecting", end.why);
     onEvent({ kind: "lost", why: end.why, lastedMs });
@@ -208,25 +297,34 @@ export class Link {
   }
 }
 
-type SessionEnd = { kind: "ended"; why: string | undefined } | { kind: "going-away" };
+type SessionEnd = { kind: "ended"; why: string | undefined } | { kind: "going-away" } | { kind: "succeeded" };
 
 /** Resolves when a connection takes no new calls; rejects with the signal's reason. */
-function sessionEnd({ parts: { mux } }: Connection, clock: Clock, signal: AbortSignal): Promise<SessionEnd> {
+function sessionEnd(
+  { parts: { mux } }: Connection,
+  clock: Clock,
+  successor: AbortSignal,
+  signal: AbortSignal,
+): Promise<SessionEnd> {
   return new Promise((resolve, reject) => {
     let timer: Disposable | undefined;
     const settle = (action: () => void) => {
       timer?.[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
+      successor.removeEventListener("abort", onSuccessor);
       action();
     };
     const onAbort = () => settle(() => reject(signal.reason));
+    const onSuccessor = () => settle(() => resolve({ kind: "succeeded" }));
     const look = () => {
       if (mux.goingAway) return settle(() => resolve({ kind: "going-away" }));
       timer = clock.after(goAwayPollMs, look);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     void mux.ended.then((error) => settle(() => resolve({ kind: "ended", why: error?.message })));
+    successor.addEventListener("abort", onSuccessor, { once: true });
     if (signal.aborted) onAbort();
+    else if (successor.aborted) onSuccessor();
     else look();
   });
 }
