@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { RecentLines } from "./snapshot-lines.ts";
@@ -10,6 +10,8 @@ export const controlSocket = "control.sock";
 export const maxSocketPathBytes = 103;
 /** What a client may send: `{"wait":true}`. */
 const maxBodyBytes = 1_024;
+/** People and scripts of one machine at one time. */
+const maxClients = 64;
 /** Lines of a job's log that are answered at once. */
 const logLines = 1_000;
 
@@ -31,7 +33,7 @@ export interface ControlTarget {
 
 /**
  * Serves the control socket: whoever may open it is the agent's own user (the file's mode is 0600). Throws OperatorError
- * where the path is too long or another living agent answers there.
+ * where the path is too long or can't be made. The caller holds the state folder's lock.
  */
 export async function serveControl(path: string, target: ControlTarget): Promise<AsyncDisposable> {
   if (Buffer.byteLength(path) > maxSocketPathBytes)
@@ -41,13 +43,7 @@ export async function serveControl(path: string, target: ControlTarget): Promise
       cure: "choose a shorter state folder with --state-dir PATH",
       exit: exitCode.usage,
     });
-  if (await answers(path))
-    throw new OperatorError(`control socket "${path}": another agent answers there`, {
-      code: "OUT-STATE-HELD",
-      reason: "two agents must not share a state folder: they would be one name",
-      cure: "end the other one, or give this one a folder with --state-dir PATH",
-      exit: exitCode.busy,
-    });
+  // The folder's lock is ours: what stands there was left by an agent that was killed.
   await rm(path, { force: true });
   const server = createServer((incoming, response) => {
     answer(target, incoming, response).catch((error: unknown) => {
@@ -62,6 +58,7 @@ export async function serveControl(path: string, target: ControlTarget): Promise
       cause: error,
     });
   });
+  server.maxConnections = maxClients;
   server.unref();
   return {
     [Symbol.asyncDispose]: () =>
@@ -83,23 +80,6 @@ function listen(server: Server, path: string): Promise<void> {
     } finally {
       process.umask(before);
     }
-  });
-}
-
-/** A socket file that nobody serves was left by an agent that was killed. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asking = request({ socketPath: path, path: "/", timeout: 2_000 }, (response) => {
-      response.resume();
-      resolve(true);
-    });
-    // Whoever takes the connection and says nothing is alive, too.
-    asking.on("timeout", () => {
-      resolve(true);
-      asking.destroy();
-    });
-    asking.on("error", () => resolve(false));
-    asking.end();
   });
 }
 
