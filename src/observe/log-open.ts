@@ -1,7 +1,6 @@
-import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
+import { messageOf, OperatorError } from "../kit/errors.ts";
 import type { Log } from "./log.ts";
 import { type Form, forms } from "./log-forms.ts";
-import { logMatcher } from "./log-matcher.ts";
 import { openSink, type Streams } from "./log-sink.ts";
 
 /** Where lines go and how they look: `auto` is for people on a terminal, JSON anywhere else. */
@@ -15,8 +14,8 @@ export interface LogOptions {
   sinks: readonly SinkOptions[];
   /** Debug lines, too. */
   verbose: boolean;
-  /** Regular expressions on a line's logger or message: debug lines that match are written, whatever `verbose` says (spec/02 §6.1). */
-  filters: readonly string[];
+  /** Patterns of loggers or messages; where there are any, those debug lines are written that match one (spec/02 §6.1). */
+  filters: readonly RegExp[];
   /** Unix milliseconds. */
   now: () => number;
   streams: Streams;
@@ -32,7 +31,7 @@ export interface OpenLog {
   close(): Promise<void>;
 }
 
-/** Opens all sinks. Throws OperatorError for a filter that is no regular expression and a file that can't be opened. */
+/** Opens all sinks. Throws OperatorError for a file that can't be opened. */
 export function openLog(options: LogOptions): OpenLog {
   const { verbose, now, streams, environment, mask = (line) => line } = options;
   const wanted = debugRule(options.filters, verbose);
@@ -61,21 +60,9 @@ export function openLog(options: LogOptions): OpenLog {
 }
 
 /** Which debug lines are written: with filters those that match one, else all or none. */
-function debugRule(filters: readonly string[], verbose: boolean): (logger: string, message: string) => boolean {
+function debugRule(filters: readonly RegExp[], verbose: boolean): (logger: string, message: string) => boolean {
   if (filters.length === 0) return () => verbose;
-  const matchers = filters.map((filter) => {
-    try {
-      return logMatcher(filter);
-    } catch (error) {
-      throw new OperatorError(`read log filter "${filter}": ${messageOf(error)}`, {
-        code: "OUT-LOG-FILTER",
-        cure: "give a regular expression on a logger's name or a message, such as link or '.*'",
-        exit: exitCode.usage,
-        cause: error,
-      });
-    }
-  });
-  return (logger, message) => matchers.some((matches) => matches(logger) || matches(message));
+  return (logger, message) => filters.some((filter) => filter.test(logger) || filter.test(message));
 }
 
 function forcedColor(forced: string | undefined): boolean | undefined {

@@ -1,122 +1,82 @@
-import { versionText } from "../../contract/versions.ts";
-import type { StepName } from "../../job/events.ts";
-import type { LinkEvent } from "../../link/events.ts";
-import type { Fields, Level, Log } from "../../observe/log.ts";
+import { LogLevel } from "../../gen/provisioner_pb.ts";
+import type { JobEvent } from "../../job/events.ts";
+import { type Clock, systemClock } from "../../kit/clock.ts";
+import type { Level, Log } from "../../observe/log.ts";
 import type { AgentFact } from "./agent.ts";
 import type { JobHeader } from "./job-header.ts";
+import { coderVoice } from "./narrate-coder.ts";
+import { LinkStory } from "./narrate-link.ts";
+import { outpostVoice } from "./narrate-outpost.ts";
+import { type JobStory, type LifeFact, type Line, takenWords } from "./narrate-voice.ts";
 
-/** Tells an agent's facts to its log: one line per thing that an operator wants to know, none per line of a job. */
-export function narrator(log: Log): (fact: AgentFact) => void {
-  const steps = new Map<string, Map<StepName, number>>();
+export interface NarrateOptions {
+  /** Which lines of jobs are copied into the agent's log (W22: by default only errors). */
+  jobLogs?: "errors" | "all" | "none";
+  clock?: Clock;
+}
+
+/** An agent that has had no job for so long may be waiting for tags that no job has: it says once more what it takes. */
+const idleMs = 15 * 60_000;
+
+/** Tells an agent's facts to its log: one line per thing that an operator wants to know. Debug has every try of a failure that repeats. */
+export function narrator(
+  log: Log,
+  style: "outpost" | "coder" = "outpost",
+  { jobLogs = "errors", clock = systemClock }: NarrateOptions = {},
+): (fact: AgentFact | LifeFact) => void {
+  const voice = style === "coder" ? coderVoice : outpostVoice;
+  const say = ({ level, logger, message, fields }: Line) => log.write(level, logger, message, fields);
+  const stories = new Map<string, JobStory>();
+  const link = new LinkStory(clock, (event, news) => voice.link(event, news).forEach(say));
+  let takes: string | undefined;
+  const idle = clock.after(idleMs, () => {
+    if (takes) log.write("info", style === "coder" ? "" : "link", `no job in the first 15 minutes; takes ${takes}`);
+  });
+
+  const tellJob = (job: JobHeader, event: JobEvent) => {
+    const story = stories.get(job.id) ?? { beganMs: clock.monotonic(), steps: new Map() };
+    if (event.kind === "step-ended") story.steps.set(event.step, (story.steps.get(event.step) ?? 0) + event.ms);
+    if (event.kind === "result") stories.delete(job.id);
+    if (event.kind === "logs-dropped") link.losses.lines += event.lines;
+    if (event.kind === "result" && event.result.status === "unconfirmed") link.losses.results++;
+    if (event.kind === "log") {
+      const level = levels[event.line.level] ?? "debug";
+      const wanted = jobLogs === "all" || (jobLogs === "errors" && level === "error");
+      if (wanted && event.line.output) say(voice.copied(job, event.line, level));
+    }
+    voice.event(job, event, story, clock.monotonic()).forEach(say);
+  };
+
   return (fact) => {
-    if (fact.kind === "link") {
-      const { level, message, fields } = linkWords(fact.event);
-      log.write(level, "link", message, fields);
-      return;
-    }
-    if (fact.kind === "cache-problem") return void log.write("warn", "cache", fact.text);
-    const { job } = fact;
-    const where = { id: job.id, slot: job.slot };
-    if (fact.kind === "job-began") {
-      steps.set(job.id, new Map());
-      log.write("info", "job", `${short(job)} ${job.kind.padEnd(7)} ${job.forWhom}  ${job.template}`.trimEnd(), where);
-      return;
-    }
-    const { event } = fact;
-    switch (event.kind) {
-      case "step-ended": {
-        const times = steps.get(job.id);
-        times?.set(event.step, (times.get(event.step) ?? 0) + event.ms);
-        return;
-      }
-      case "interrupted":
-        log.write("warn", "job", `${short(job)} interrupted: ${event.text}`, { ...where, reason: event.reason });
-        return;
-      case "warning":
-        log.write("warn", "job", `${short(job)} ${event.text}`, where);
-        return;
-      case "logs-dropped":
-        log.write(
-          "warn",
-          "job",
-          `${short(job)} ${event.lines} log lines dropped: the control plane does not take them`,
-          where,
-        );
-        return;
-      case "result": {
-        const { result } = event;
-        const times = [...(steps.get(job.id) ?? [])].map(([step, ms]) => `${step} ${(ms / 1000).toFixed(1)}`).join(" ");
-        steps.delete(job.id);
-        const level = result.status === "succeeded" ? "info" : result.status === "failed" ? "warn" : "error";
-        const why = result.error ? `: ${result.error.split("\n")[0]}` : "";
-        log.write(level, "job", `${short(job)} ${result.status}${why} (${times})`, where);
-        if (result.rescue)
-          log.write(
-            "error",
-            "job",
-            `${short(job)} its state was not taken by the control plane and is kept in the work folder: a person must save it`,
-            where,
-          );
-        if (result.unconfirmed) log.write("error", "job", `${short(job)} unconfirmed: ${result.unconfirmed}`, where);
-        return;
-      }
-      case "step-began":
-      case "progress":
-      case "log":
-        return;
+    switch (fact.kind) {
+      case "link":
+        if (fact.event.kind === "key") takes = takenWords(Object.entries(fact.event.details.tags).map(pair), "key");
+        link.tell(fact.event);
+        break;
+      case "cache-problem":
+        log.write("warn", "cache", fact.text);
+        break;
+      case "job-began":
+        idle[Symbol.dispose]();
+        link.gotJob();
+        stories.set(fact.job.id, { beganMs: clock.monotonic(), steps: new Map() });
+        voice.began(fact.job).forEach(say);
+        break;
+      case "job":
+        tellJob(fact.job, fact.event);
+        break;
+      default:
+        // What a key takes is in the key, which only the control plane can read.
+        if (fact.kind === "starting" && fact.credential !== "key") takes = takenWords(fact.tags, "agent");
+        voice.life(fact).forEach(say);
     }
   };
 }
 
-const short = (job: JobHeader) => job.id.slice(0, 8);
+const levels: Partial<Record<LogLevel, Level>> = {
+  [LogLevel.INFO]: "info",
+  [LogLevel.WARN]: "warn",
+  [LogLevel.ERROR]: "error",
+};
 
-interface Words {
-  level: Level;
-  message: string;
-  fields?: Fields;
-}
-
-/** What an operator reads of the connection. The same reason again is debug: it was said. */
-function linkWords(event: LinkEvent): Words {
-  switch (event.kind) {
-    case "warning":
-      return { level: "warn", message: event.message };
-    case "connected": {
-      const message = `connected in ${(event.afterMs / 1000).toFixed(1)} s, waiting for jobs`;
-      const server = event.serverVersion ?? "an unknown version";
-      return {
-        level: "info",
-        message,
-        fields: { server, protocol: versionText(event.apiVersion), tries: event.tries },
-      };
-    }
-    case "lost": {
-      const why = event.why ?? "closed by the control plane";
-      return { level: "warn", message: `connection lost: ${why}; jobs go on, their logs are held; retrying` };
-    }
-    case "dial-failed":
-      return {
-        level: event.again ? "debug" : "warn",
-        message: `connect: ${event.why}; retrying`,
-        fields: { delay_ms: Math.round(event.delayMs) },
-      };
-    case "refused": {
-      const { message, code, reason, cure } = event.error;
-      const words = `${message} [${code}]; not ready, retrying slowly`;
-      return { level: event.again ? "debug" : "error", message: words, fields: { cause: reason, cure } };
-    }
-    case "going-away":
-      return { level: "info", message: "the control plane asks to reconnect; running jobs go on" };
-    case "acquire-failed":
-      return { level: "debug", message: `ask for a job: ${event.why}; asking again` };
-    case "key": {
-      const tags = Object.entries(event.details.tags).map(([key, value]) => `${key}=${value}`);
-      const takes =
-        tags.length > 0
-          ? `jobs whose tags are all in {${tags.join(", ")}}; no untagged jobs: the key has tags`
-          : "untagged jobs only: the key has no tags";
-      const message = `key "${event.details.name}" accepted; takes ${takes}`;
-      return { level: "info", message, fields: { organization: event.details.organizationId } };
-    }
-  }
-}
+const pair = ([key, value]: [string, string]) => `${key}=${value}`;
