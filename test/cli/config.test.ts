@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { addSettings, readSettings } from "../../src/cli/command-settings.ts";
 import { configCommand } from "../../src/cli/commands/config.ts";
+import { startSettings } from "../../src/config/start-settings.ts";
 import { OperatorError } from "../../src/kit/errors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "outpost-config-"));
@@ -98,6 +100,15 @@ describe("config print", () => {
       '  OUTPOST_HEARTBEAT "soon": must be a duration such as 90s, 10m or 1h30m',
     ]);
   });
+});
+
+test("a command with few settings and words of its own reads the same file, and complains about none of them", async () => {
+  vi.stubEnv("OUTPOST_CONFIG", file("slots: 4\nstate-dir: /state\n"));
+  const table = { stateFolder: startSettings.stateFolder };
+  const command = addSettings(new Command("show").argument("<job>"), table).exitOverride();
+  await command.parseAsync(["a1b2"], { from: "user" });
+  const { values, problems } = readSettings(command, table, process.env);
+  expect({ values, problems }).toEqual({ values: { stateFolder: "/state" }, problems: [] });
 });
 
 test("config schema is JSON", async () => {

@@ -2,8 +2,8 @@ import { Command } from "commander";
 import { shownSettings } from "../../config/print.ts";
 import { settingsError } from "../../config/resolve.ts";
 import { fileSchema } from "../../config/schema.ts";
-import { settingGroups, startSettings } from "../../config/start-settings.ts";
-import { addSettings, readSettings } from "../command-settings.ts";
+import { startSettings } from "../../config/start-settings.ts";
+import { addStartSettings, readStartSettings } from "../command-settings.ts";
 
 /** `outpost config`: what the settings are, and what a settings file may hold. */
 export function configCommand(): Command {
@@ -19,8 +19,8 @@ function printCommand(): Command {
     .description("Print the value of each setting as outpost start would take it, and where it came from.")
     .option("--json", "as JSON")
     .addHelpText("after", "\nExample:\n  OUTPOST_SLOTS=4 outpost config print --config outpost.yaml --json");
-  return addSettings(command, startSettings, settingGroups).action(() => {
-    const resolved = readSettings(command, startSettings, process.env);
+  return addStartSettings(command, startSettings).action(() => {
+    const resolved = readStartSettings(command, startSettings, process.env);
     const settings = shownSettings(startSettings, resolved);
     if (command.opts()["json"]) {
       process.stdout.write(`${JSON.stringify({ settings, problems: resolved.problems }, undefined, 2)}\n`);

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { dropInProblems, dropInSettings, dropInSettingsError } from "../../config/drop-in.ts";
-import { type StartSettings, settingGroups } from "../../config/start-settings.ts";
+import type { StartSettings } from "../../config/start-settings.ts";
 import { exitCode, OperatorError } from "../../kit/errors.ts";
-import { addSettings, readSettings } from "../command-settings.ts";
+import { addStartSettings, readStartSettings } from "../command-settings.ts";
 
 /** Runs the agent until its end; `dropIn` is true: Coder's spellings were used. */
 type Start = (settings: StartSettings, dropIn: true) => Promise<void>;
@@ -34,8 +34,8 @@ Example:
 Differs from outpost start: jobs see this process's environment, logs are for people and hold the jobs' lines,
 the cache is Coder's, and every error at start ends with code 1.`,
   );
-  return addSettings(command, table, settingGroups).action(async () => {
-    const resolved = readSettings(command, table, process.env);
+  return addStartSettings(command, table).action(async () => {
+    const resolved = readStartSettings(command, table, process.env);
     const problems = dropInProblems(resolved);
     if (problems.length > 0) throw dropInSettingsError(problems);
     try {
