@@ -151,7 +151,7 @@ export const toKeyDetails = ({ id, createdAt, organizationId, name, tags }: Prov
 /** What a workspace's agent would be started by; this plane has no agents to serve, so the script only says so. */
 const initScript = (url: string, os: string, arch: string): string => `#!/bin/sh
 # Workspace agent for ${os.replace(/[^\w-]/g, "")}/${arch.replace(/[^\w-]/g, "")}
-export CODER_AGENT_URL="${url}"
+export CODER_AGENT_URL="${url}/"
 export CODER_AGENT_AUTH="token"
 echo "no workspace agent here: $CODER_AGENT_URL is an embedded control plane (auth: $CODER_AGENT_AUTH)" >&2
 `;

@@ -192,7 +192,8 @@ test("buildinfo needs no credential; organizations of me need one; the init scri
   const mine = (await call("GET", "/api/v2/users/me/organizations")).json as unknown as Record<string, unknown>[];
   expect(mine[0]).toMatchObject({ id: s.plane.organization.id, name: "default", is_default: true });
   const script = await (await fetch(`${s.plane.url}/api/v2/init-script/linux/amd64`)).text();
-  expect(script).toContain(s.plane.url);
+  // With a slash at its end, as the provider fills it in (spec/03 §4.6).
+  expect(script).toContain(`"${s.plane.url}/"`);
   expect(script).toContain("token");
   await using old = await startPlane({ initScript: false });
   expect((await fetch(`${old.url}/api/v2/init-script/linux/amd64`)).status).toBe(404);

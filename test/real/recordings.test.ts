@@ -121,7 +121,7 @@ const recordings = sharedFolder
   ? sessions.flatMap((session) => recordedJobs(join(sharedFolder as string, "cases/wire"), session))
   : [];
 
-describe.skipIf(!sharedFolder || !providerMirror || !engine)("recorded jobs, run for real", () => {
+describe.skipIf(!sharedFolder || !providerMirror || !engine)("recorded jobs, run for real", { timeout: 60_000 }, () => {
   let real: RealJobs;
   /** Stands for the repository that the recorded template takes a module from. */
   let gitConfig: Record<string, string>;
