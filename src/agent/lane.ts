@@ -1,12 +1,18 @@
+import type { Clock } from "../kit/clock.ts";
+
 /** What a lane needs; `J` is a job as the control plane hands it out. */
 export interface LaneNeeds<J> {
   slots: number;
   /** One open question to the control plane: a job, or undefined when the abort took effect. May return a job even after the abort: it must be run. */
-  acquire(signal: AbortSignal): Promise<J | undefined>;
+  acquire(signal: AbortSignal, slot: number): Promise<J | undefined>;
   /** Runs one job to its end, in words: never throws for what a job does. */
   run(job: J, slot: number, signals: JobSignals): Promise<void>;
   /** Called before the first acquire, and after each job: work that must not wait for the next job (a warm worker). */
   prepare?(): void;
+  /** The lane drains after this many jobs, and never takes more; no end when absent. */
+  maxJobs?: number | undefined;
+  /** The lane drains when no job has run for so long; a pause doesn't count. */
+  idleExit?: { ms: number; clock: Clock } | undefined;
 }
 
 /** How a running job is told to end: `stop` interrupts it and reports it with its state, `kill` ends it now. */
@@ -43,6 +49,11 @@ export class Lane<J> {
   #asking = new AbortController();
   #pause: { over: Promise<void>; end: () => void } | undefined;
   #busy = 0;
+  /** Jobs that came. */
+  #taken = 0;
+  /** Those, and the ones that somebody is asking for. */
+  #granted = 0;
+  #idle: Disposable | undefined;
 
   constructor(needs: LaneNeeds<J>) {
     this.#needs = needs;
@@ -67,6 +78,7 @@ export class Lane<J> {
     });
     this.#pause = { over, end };
     this.#asking.abort(new Error("paused: no new jobs"));
+    this.#watchIdle();
     return true;
   }
 
@@ -76,6 +88,7 @@ export class Lane<J> {
     if (this.#pause) {
       this.#asking = new AbortController();
       this.#endPause();
+      this.#watchIdle();
     }
     return true;
   }
@@ -95,14 +108,16 @@ export class Lane<J> {
       this.#drain.abort(reason);
       this.#asking.abort(reason);
       this.#endPause();
+      this.#watchIdle();
     }
     if (target >= 2) this.#stop.abort(new Error("the agent was told to stop"));
     if (target >= 3) this.#kill.abort(new Error("the agent was told to end now"));
   }
 
-  /** Runs all slots until the lane has drained; rejects with the first error that is not a job's. */
+  /** Runs all slots until the lane has drained, by itself where a bound of its jobs or its idleness says so; rejects with the first error that is not a job's. */
   async run(): Promise<void> {
     this.#needs.prepare?.();
+    this.#watchIdle();
     const slots = Array.from({ length: this.#needs.slots }, (_, index) => this.#slot(index + 1));
     try {
       await Promise.all(slots);
@@ -114,21 +129,50 @@ export class Lane<J> {
   }
 
   async #slot(slot: number): Promise<void> {
+    while (this.#grant()) {
+      const job = await this.#next(slot);
+      if (job === undefined) return;
+      this.#busy++;
+      if (++this.#taken === this.#needs.maxJobs) this.descend("draining");
+      this.#watchIdle();
+      try {
+        await this.#needs.run(job, slot, { stop: this.#stop.signal, kill: this.#kill.signal });
+      } finally {
+        this.#busy--;
+        this.#watchIdle();
+      }
+      this.#needs.prepare?.();
+    }
+  }
+
+  /** The slot's next job; undefined when the lane drains. */
+  async #next(slot: number): Promise<J | undefined> {
     while (!this.#drain.signal.aborted) {
       if (this.#pause) {
         await this.#pause.over;
         continue;
       }
-      const job = await this.#needs.acquire(this.#asking.signal);
-      if (job === undefined) continue;
-      this.#busy++;
-      try {
-        await this.#needs.run(job, slot, { stop: this.#stop.signal, kill: this.#kill.signal });
-      } finally {
-        this.#busy--;
-      }
-      this.#needs.prepare?.();
+      const job = await this.#needs.acquire(this.#asking.signal, slot);
+      if (job !== undefined) return job;
     }
+    return undefined;
+  }
+
+  /** Whether one more job may be asked for. A slot keeps its grant until it has a job, so that never more come than wanted. */
+  #grant(): boolean {
+    const { maxJobs } = this.#needs;
+    if (this.#drain.signal.aborted || (maxJobs !== undefined && this.#granted >= maxJobs)) return false;
+    this.#granted++;
+    return true;
+  }
+
+  /** Counts from now whether the lane idles for too long. */
+  #watchIdle(): void {
+    const { idleExit } = this.#needs;
+    this.#idle?.[Symbol.dispose]();
+    this.#idle = undefined;
+    if (!idleExit || this.#busy > 0 || this.phase !== "running") return;
+    this.#idle = idleExit.clock.after(idleExit.ms, () => this.descend("draining"));
   }
 }
 

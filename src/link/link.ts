@@ -115,10 +115,11 @@ export class Link {
     return undefined;
   }
 
-  /** Takes no more jobs until a handshake succeeds: the control plane no longer knows our key. Calls of running jobs go on. */
-  hold(error: OperatorError): void {
+  /** Takes no more jobs until a handshake succeeds: the control plane no longer knows our key. Calls of running jobs go on. It is asked again in `nextMs`. */
+  hold(error: OperatorError, nextMs: number): void {
     this.#gate.shut(error);
     this.#refusedSinceMs ??= this.#options.timing.clock.monotonic();
+    this.#options.onEvent({ kind: "refused", error, delayMs: nextMs, again: this.#said(error.message) });
     this.#become("refused", error.message);
   }
 

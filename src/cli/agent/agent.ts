@@ -4,8 +4,10 @@ import { engineTuning, usableMemory } from "../../agent/engine-tuning.ts";
 import { type CredentialSources, credentialsFor } from "../../agent/job-credentials.ts";
 import { jobEnvironment } from "../../agent/job-environment.ts";
 import { openJobLog } from "../../agent/job-log.ts";
+import { keySource } from "../../agent/key-source.ts";
 import { type JobSignals, Lane } from "../../agent/lane.ts";
 import { type ChosenName, chooseName } from "../../agent/name.ts";
+import { Rotation } from "../../agent/rotation.ts";
 import { removeTree, WorkFolder } from "../../agent/work-folder.ts";
 import type { StartSettings } from "../../config/start-settings.ts";
 import { type Engine, findEngine } from "../../engine/find.ts";
@@ -24,7 +26,7 @@ import { parseDeployment } from "../../link/deployment.ts";
 import type { LinkEvent } from "../../link/events.ts";
 import { parseHeaders } from "../../link/header-command.ts";
 import { checkIdentity } from "../../link/identity.ts";
-import { Link } from "../../link/link.ts";
+import { Link, type LinkOptions } from "../../link/link.ts";
 import { chooseProxy } from "../../link/proxy.ts";
 import { readTrust, type Trust, writeBundle } from "../../link/trust.ts";
 import { Redactor } from "../../redact/redactor.ts";
@@ -35,6 +37,8 @@ import { defaultStoreLimits, trimStore } from "../../terraform/provider-cache/tr
 import type { TerraformSettings } from "../../terraform/settings.ts";
 import { chooseFolders, type Folders, makeFolders } from "./folders.ts";
 import { type JobHeader, jobHeader } from "./job-header.ts";
+import { keyedLink } from "./key-watch.ts";
+import { Lanes, laneNames } from "./lanes.ts";
 import { readOperatorConfig } from "./operator-engine.ts";
 import { makeWorkers, type Workers } from "./provisioner.ts";
 
@@ -66,38 +70,45 @@ export interface AgentFacts {
   credentials: CredentialSources;
 }
 
-/** An agent that is ready to connect: one lane on one link. */
+/** An agent that is ready to connect: its slots, and the connections that they share or have for themselves. */
 export class Agent implements AsyncDisposable {
   readonly lane: Lane<AcquiredJob>;
   #trimming: Promise<void> | undefined;
 
   constructor(
     readonly facts: AgentFacts,
-    readonly link: Link,
+    private readonly lanes: Lanes,
     private readonly settings: StartSettings,
     private readonly surroundings: AgentSurroundings,
     private readonly parts: {
       workers: Workers;
       work: WorkFolder;
       job: Omit<TerraformSettings, "workRoot" | "bootstrapScripts">;
+      /** Keeps the key good; undefined with another credential. */
+      rotation: Rotation | undefined;
     },
   ) {
     this.lane = new Lane<AcquiredJob>({
       slots: settings.slots,
-      acquire: (signal) => link.acquire(signal),
+      acquire: (signal, slot) => lanes.acquire(signal, slot),
       run: (acquired, slot, signals) => this.#run(acquired, slot, signals),
       prepare: () => {
         parts.workers.warm();
         this.#trimCache();
       },
+      maxJobs: settings.once ? 1 : settings.maxJobs || undefined,
+      idleExit: settings.idleExit > 0 ? { ms: settings.idleExit, clock: surroundings.clock } : undefined,
     });
+  }
+
+  /** The connection; the first where each slot has its own. */
+  get link(): Link {
+    return this.lanes.first;
   }
 
   /** Why no job is taken right now; empty when ready. */
   get notReady(): string[] {
-    const reasons: string[] = [];
-    const { kind, lastError } = this.link.state;
-    if (kind !== "connected") reasons.push(`${kind}${lastError ? `: ${lastError}` : ""}`);
+    const reasons = this.lanes.notReady;
     if (this.lane.phase !== "running") reasons.push(this.lane.phase);
     return reasons;
   }
@@ -105,15 +116,18 @@ export class Agent implements AsyncDisposable {
   /** Connects and takes jobs until the lane has drained; then the connection is closed in order. Throws OperatorError where a person must act. */
   async run(): Promise<void> {
     const life = new AbortController();
-    const link = this.link.start(life.signal);
-    // The link's own failure ends the waiting acquires with the same error: the lane tells it.
-    link.catch(() => this.lane.descend("draining"));
+    const links = this.lanes.start(life.signal);
+    const rotation = this.parts.rotation?.run(life.signal);
+    // The links' own failure ends the waiting acquires with the same error: the lane tells it.
+    links.catch(() => this.lane.descend("draining"));
+    rotation?.catch(() => this.lane.descend("draining"));
     try {
       await this.lane.run();
     } finally {
       life.abort(new Error("the lane has drained"));
-      await link;
+      await links;
     }
+    await rotation;
   }
 
   async #run(acquired: AcquiredJob, slot: number, signals: JobSignals): Promise<void> {
@@ -127,7 +141,7 @@ export class Agent implements AsyncDisposable {
     const result = await runJob(
       acquired,
       {
-        controlPlane: this.link.calls,
+        controlPlane: this.lanes.of(slot).calls,
         provisioner: this.#provisioner(job, workRoot, redactor),
         journal: memoryJournal(),
         clock,
@@ -163,7 +177,7 @@ export class Agent implements AsyncDisposable {
         await requireSpace(workRoot, options);
         const [credentials, bootstrapScripts] = await Promise.all([
           credentialsFor(this.facts.credentials, job, signal),
-          this.#scripts(signal),
+          this.#scripts(job.slot, signal),
         ]);
         redactor.add(credentials.secrets);
         const environment = { ...credentials.variables, ...this.parts.job.environment };
@@ -174,11 +188,14 @@ export class Agent implements AsyncDisposable {
   }
 
   /** The deployment's scripts where it hands any out in time; they are fetched once per connection. */
-  async #scripts(signal: AbortSignal): Promise<Record<string, string>> {
+  async #scripts(slot: number, signal: AbortSignal): Promise<Record<string, string>> {
     const late = new AbortController();
     using _timer = this.surroundings.clock.after(scriptsWaitMs, () => late.abort(new Error("the scripts are late")));
     using either = anySignal(signal, late.signal);
-    const scripts = await this.link.initScripts(either.signal).catch(() => undefined);
+    const scripts = await this.lanes
+      .of(slot)
+      .initScripts(either.signal)
+      .catch(() => undefined);
     signal.throwIfAborted();
     return { ...scripts };
   }
@@ -272,19 +289,24 @@ export async function prepareAgent(
     hostName: hostname(),
     container,
   });
-  const identity = checkIdentity({
-    key: secret(settings.key),
-    psk: secret(settings.psk),
-    token: secret(settings.token),
-    organization: settings.organization,
-    name: name.name,
-    tags: settings.tags,
-    hostName: hostname(),
-  });
+  const source = keySource({ key: settings.key, file: settings.keyFile, command: settings.keyCommand }, surroundings);
+  const key = await source?.read(signal);
+  const identityOf = (laneName: string) => (laneKey: Secret | undefined) =>
+    checkIdentity({
+      key: laneKey,
+      psk: secret(settings.psk),
+      token: secret(settings.token),
+      organization: settings.organization,
+      name: laneName,
+      tags: settings.tags,
+      hostName: hostname(),
+    });
+  const names = laneNames(name.name, settings.slots, settings.identity);
+  const identities = names.map((laneName) => identityOf(laneName)(key));
   const engine = await findTheEngine(settings, surroundings, trust, folders.cache, signal);
   const ambient = settings.credentials === "ambient";
   const jobs = jobEnvironment(settings.credentials, settings.jobEnvironment, environment, [
-    settings.key,
+    key?.reveal() ?? "",
     settings.psk,
     settings.token,
   ]);
@@ -292,9 +314,8 @@ export async function prepareAgent(
   await writeBundle(trust, bundle);
   const isolation = settings.isolation === "none" ? "none" : "process";
   const work = await WorkFolder.open(folders.work, clock);
-  const link = new Link({
+  const options: Omit<LinkOptions, "identity"> = {
     deployment,
-    identity,
     connector,
     headers: parseHeaders(settings.headers, "--header"),
     headerCommand: settings.headerCommand || undefined,
@@ -304,11 +325,25 @@ export async function prepareAgent(
     timing: { clock, random },
     exitWhenRefusedMs: settings.exitWhenRefused || undefined,
     onEvent: (event) => surroundings.onFact({ kind: "link", event }),
-  });
+  };
+  const lanes = new Lanes(identities.map((identity) => new Link({ ...options, identity })));
+  const rotation =
+    source &&
+    key &&
+    new Rotation({
+      key,
+      source,
+      links: lanes.links.map((link, index) => keyedLink(link, identityOf(names[index] ?? name.name))),
+      clock,
+      random,
+      exitWhenRefusedMs: settings.exitWhenRefused || undefined,
+      onWarning: (message) => options.onEvent({ kind: "warning", message }),
+    });
   const credentials = { environment: jobs, files: settings.jobFiles, command: settings.jobCommand };
-  return new Agent({ name, folders, engine, isolation, credentials }, link, settings, surroundings, {
+  return new Agent({ name, folders, engine, isolation, credentials }, lanes, settings, surroundings, {
     workers: makeWorkers({ isolation, main: surroundings.main, cwd: work.path, clock }),
     work,
+    rotation,
     job: {
       engine: { path: engine.path, version: engine.version, flavor: engine.flavor },
       cacheRoot: folders.cache,
