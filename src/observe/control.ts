@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
@@ -135,14 +136,13 @@ async function answer(target: ControlTarget, incoming: IncomingMessage, response
 /** NDJSON: `{"line"}` each, `{"skipped"}` where the reader was too slow for what is kept, at last `{"ended"}` where the job has ended. */
 async function sendLog(log: RecentLines, follow: boolean, response: ServerResponse): Promise<void> {
   response.writeHead(200, { "content-type": "application/x-ndjson" });
+  // A job that says nothing for long is no agent that doesn't answer.
+  response.flushHeaders();
   const gone = new AbortController();
   response.once("close", () => gone.abort(new Error("the reader has gone")));
   const say = async (value: unknown) => {
     if (response.write(`${JSON.stringify(value)}\n`) || gone.signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      response.once("drain", resolve);
-      gone.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await once(response, "drain", { signal: gone.signal }).catch(() => undefined);
   };
   let next = Math.max(0, log.next - logLines);
   for (;;) {

@@ -123,10 +123,10 @@ function shownSettings(settings: StartSettings): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(startSettings)) {
     const value: unknown = settings[name as keyof StartSettings];
-    if (setting.secret) shown[name] = value ? masked : "";
-    else if (name === "headers") shown[name] = settings.headers.map((pair) => `${pair.split("=", 1)[0]}=${masked}`);
+    if (name === "headers") shown[name] = settings.headers.map((pair) => `${pair.split("=", 1)[0]}=${masked}`);
+    else if (setting.secret) shown[name] = value ? masked : "";
     // Whatever stands behind the program may be a password.
-    else if (name === "headerCommand" || name === "jobCommand")
+    else if (name.endsWith("Command"))
       shown[name] = value
         ? `${String(value)
             .trim()

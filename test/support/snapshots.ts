@@ -1,0 +1,117 @@
+import type { Snapshot } from "../../src/observe/snapshot.ts";
+
+const at = Date.UTC(2026, 2, 4, 14, 12, 0);
+const done = (name: string, ms: number) => ({ name, ms, ok: true });
+
+/** A busy agent as it looks on an ordinary day; `changes` replace whole parts. */
+export function sampleSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
+  return {
+    at,
+    agent: {
+      name: "outpost-0",
+      organization: "raptix",
+      version: "0.1.0",
+      startedAt: at - 400_000_000,
+      isolation: "landlock",
+      engine: "Terraform 1.14.3",
+      takes: "jobs whose tags are all in {region=eu}; no untagged jobs",
+      jobsSee: "explicit: AWS_REGION, AWS_ROLE_ARN",
+      stateFolder: "/var/lib/outpost",
+    },
+    ready: true,
+    notReady: [],
+    phase: "running",
+    link: {
+      url: "https://coder.example.com",
+      kind: "connected",
+      since: at - 273_600_000,
+      server: "v2.29.1",
+      protocol: "1.15",
+      lastLost: { at: at - 180_000, ms: 22_000, tries: 7 },
+    },
+    key: { name: "eu-prod", ageMs: 41 * 86_400_000 },
+    slots: 4,
+    machine: {
+      cpu: { used: 1.1, of: 2 },
+      memory: { used: 2.9 * 1024 ** 3, of: 5 * 1024 ** 3 },
+      cache: { used: 4.2 * 1024 ** 3, of: 10 * 1024 ** 3 },
+    },
+    running: [
+      {
+        id: "a1b2c3d4-0000-4000-8000-000000000001",
+        slot: 1,
+        kind: "start",
+        forWhom: "alice/dev",
+        template: "k8s-dev v14",
+        startedAt: at - 72_000,
+        steps: [done("init", 1_200), done("plan", 1_600), { name: "apply" }],
+        done: 3,
+        total: 5,
+        heardAt: at - 2_000,
+        lines: ["kubernetes_namespace.main: Creation complete", "kubernetes_deployment.main: Still creating... [20s]"],
+      },
+      {
+        id: "9f00c3d4-0000-4000-8000-000000000002",
+        slot: 2,
+        kind: "stop",
+        forWhom: "bob/ml-a100",
+        template: "gpu v3",
+        startedAt: at - 1_083_000,
+        steps: [done("init", 1_000), done("plan", 2_000), { name: "apply" }],
+        done: 0,
+        total: 1,
+        heardAt: at - 550_000,
+        lines: ["google_compute_instance.main: Destroying..."],
+      },
+      {
+        id: "77e0c3d4-0000-4000-8000-000000000003",
+        slot: 3,
+        kind: "import",
+        forWhom: "carol",
+        template: "gpu-box v15",
+        startedAt: at - 4_000,
+        steps: [{ name: "init" }],
+        heardAt: at - 1_000,
+        lines: ["- Installing hashicorp/aws v6.2.0..."],
+      },
+    ],
+    ended: [
+      {
+        id: "5c1dc3d4-0000-4000-8000-000000000004",
+        kind: "start",
+        forWhom: "carol/build-box",
+        template: "k8s-dev v14",
+        startedAt: at - 300_000,
+        endedAt: at - 259_000,
+        steps: [done("init", 1_200), done("plan", 1_400), { name: "apply", ms: 37_400, ok: false }],
+        status: "failed",
+        blame: "template",
+        reason: 'Error: Invalid value for variable "cpu"',
+      },
+      {
+        id: "0badc3d4-0000-4000-8000-000000000005",
+        kind: "delete",
+        forWhom: "dave/old",
+        template: "k8s-dev v13",
+        startedAt: at - 900_000,
+        endedAt: at - 894_000,
+        steps: [done("init", 800), done("plan", 900), done("apply", 4_000)],
+        status: "succeeded",
+        blame: "",
+        reason: "",
+      },
+    ],
+    today: { jobs: 212, failed: 3, byBlame: { template: 2, quota: 1 }, p95BuildMs: 64_000 },
+    problems: [{ at: at - 180_000, what: "connection lost: read ECONNRESET" }],
+    person: [
+      {
+        at: at - 250_000,
+        what: "its state was not taken by the control plane: a person must save it",
+        cure: "outpost recover show 5c1d",
+        job: "5c1dc3d4-0000-4000-8000-000000000004",
+        forWhom: "carol/build-box",
+      },
+    ],
+    ...changes,
+  };
+}
