@@ -7,7 +7,6 @@ import {
   AppSharingLevel,
   type Healthcheck,
   HealthcheckSchema,
-  LogLevel,
 } from "../gen/provisioner_pb.ts";
 import { Attributes } from "./attributes.ts";
 import type { Home } from "./devcontainers.ts";
@@ -26,16 +25,13 @@ const sharingLevels = new Map([
  * one (spec/04 §2.3, §3.3).
  * @throws GraphError `decode_app`, `app_slug_regex`, `duplicate_app_slug`
  */
-export function attachApps({ table, note }: Template, homes: Owners<Home>): void {
+export function attachApps({ table }: Template, homes: Owners<Home>): void {
   const checkSlug = appSlugs();
   for (const resource of table.ofType("coder_app")) {
     const { app, agentId } = decodeApp(resource);
     checkSlug(app.slug);
-    if (app.id === "") {
-      app.id = randomUUID();
-      // Every app of a plan is without an id: a warning for each would say nothing.
-      note(LogLevel.DEBUG, `${resource.address}: the id is not known yet: sent under a random one`);
-    }
+    // Every app of a plan is without an id: nobody is told.
+    if (app.id === "") app.id = randomUUID();
     const [home] = homes.of(resource, agentId);
     if (home?.kind === "agent") home.agent.apps.push(app);
     else home?.devcontainer.apps.push(app);

@@ -19,6 +19,8 @@ export interface LifeRequest {
   tags: Readonly<Record<string, string>>;
   variables: Readonly<Record<string, string>>;
   parameters: Readonly<Record<string, string>>;
+  /** Access tokens of the owner by external auth provider. */
+  externalAuth: Readonly<Record<string, string>>;
   /** The last job: an import, a dry run's plan, a start; everything when undefined. */
   until: "import" | "plan" | "start" | undefined;
   /** Do not stop and delete at the end. */
@@ -98,6 +100,10 @@ export class Life {
   ): Promise<{ succeeded: boolean; left?: Uint8Array | undefined }> {
     const plane = this.#plane;
     const { user: owner } = plane.createUser({ name: request.owner, groups: [...request.groups] });
+    for (const [id, token] of Object.entries(request.externalAuth)) {
+      plane.configureExternalAuth(id);
+      plane.setExternalToken(owner.id, id, token);
+    }
     const imported = plane.importTemplate({
       template: request.templateName,
       archive: request.archive,

@@ -64,7 +64,8 @@ function completeImport(world: World, job: Job, value: CompletedJob_TemplateImpo
   checkParameters(value.richParameters);
   const moduleFileId = moduleFileOf(world, value);
   const externalAuth = externalAuthOf(value);
-  const unknown = externalAuth.find(({ id }) => !world.externalAuthProviders.has(id));
+  const isKnown = (id: string) => world.anyExternalAuth || world.externalAuthProviders.has(id);
+  const unknown = externalAuth.find(({ id }) => !isKnown(id));
   store.versions.update(version.id, {
     startResources: value.startResources,
     stopResources: value.stopResources,

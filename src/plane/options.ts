@@ -30,6 +30,8 @@ export interface PlaneOptions {
   readonly entitled?: boolean;
   /** Ids of external auth providers that this deployment knows; none. */
   readonly externalAuthProviders?: readonly string[];
+  /** Every external auth provider that a template names counts as configured. */
+  readonly anyExternalAuth?: boolean;
   /** Serve init scripts; true. */
   readonly initScript?: boolean;
   /** Product version in headers and buildinfo, with a leading `v`. */

@@ -134,6 +134,7 @@ function makeWorld(options: PlaneOptions, network: Network): World {
     apiVersion: options.apiVersion ?? ourVersion,
     exact,
     externalAuthProviders: new Set(options.externalAuthProviders),
+    anyExternalAuth: options.anyExternalAuth ?? false,
     get url() {
       return options.accessUrl ?? network.url;
     },

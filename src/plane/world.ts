@@ -20,6 +20,8 @@ export interface World {
   readonly exact: boolean;
   /** Ids of external auth providers that this deployment knows. */
   readonly externalAuthProviders: Set<string>;
+  /** Every id counts as known. */
+  readonly anyExternalAuth: boolean;
   /** Where agents and workspaces reach the plane. */
   readonly url: string;
 }

@@ -25,6 +25,7 @@ function makeWorld(exact: boolean) {
     jobChanged: new Pulse(),
     apiVersion: ourVersion,
     exact,
+    anyExternalAuth: false,
     externalAuthProviders: new Set(),
     url: "http://plane",
   };

@@ -53,11 +53,6 @@ const wholePlan = {
   jobs: imports,
   why: "the plan is passed on as Terraform wrote it; the recorded daemon drops what it doesn't know (spec/03 §3.5 [ours])",
 };
-const randomIds = {
-  why: "that an app's id at plan is random stands in the recorded daemon's own log, not in the job's (spec/04 §2.3)",
-};
-const unknownId = (app: string) => `debug: coder_app.${app}: the id is not known yet: sent under a random one`;
-
 const known: readonly Known[] = [
   { ...wholePlan, at: ["templateImport.plan.applyable"], ours: true },
   { ...wholePlan, at: ["templateImport.plan.errored"], ours: false },
@@ -99,10 +94,6 @@ const known: readonly Known[] = [
   { ...itsEnvironment, jobs: stops, at: [init, plan, "Stopping workspace", graph] },
   { ...itsEnvironment, jobs: deletes, at: [init, plan, "Destroying workspace", graph] },
   { ...itsEnvironment, jobs: broken, at: [init, plan, "Starting workspace"] },
-  { ...randomIds, jobs: imports, at: graphs, ours: unknownId("code") },
-  { ...randomIds, jobs: ["rich/1", "quota/1"], at: graphs, ours: unknownId("docs") },
-  { ...randomIds, jobs: dryRuns, at: [graph], ours: unknownId("code") },
-  { ...randomIds, jobs: dryRuns, at: [graph], ours: unknownId("docs") },
 ];
 
 /** What the table says of one job, in the form of what a comparison yields. */

@@ -26,6 +26,7 @@ interface RunFlags {
   group: string[];
   workspace: string;
   tag: string[];
+  externalAuth: string[];
   until?: LifeRequest["until"];
   keep?: boolean;
   json?: boolean;
@@ -71,6 +72,12 @@ function lifeOptions(command: Command): Command {
     .option("--group <name>", "group of the owner, repeatable", collect, ["Everyone"])
     .option("--workspace <name>", "name of the workspace", "dev")
     .option("--tag <key=value>", "tag of the key and of the jobs, repeatable", collect, [] as string[])
+    .option(
+      "--external-auth <id=token>",
+      "access token of the owner for a coder_external_auth, repeatable",
+      collect,
+      [] as string[],
+    )
     .option("--until <job>", "end after import, plan (a dry run) or start", untilWord)
     .option("--keep", "do not stop and delete at the end; the state is written beside you")
     .option("--engine <path>", "Terraform or OpenTofu binary")
@@ -132,6 +139,7 @@ async function live(dir: string, flags: RunFlags, setUp: Array<[string, string]>
       tags,
       variables,
       parameters,
+      externalAuth: await readPairs("--external-auth", flags.externalAuth, undefined),
       until: flags.until,
       keep: flags.keep ?? false,
     },

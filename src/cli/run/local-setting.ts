@@ -38,7 +38,7 @@ export class LocalSetting implements AgentClock, AsyncDisposable {
 
   /** Starts both and waits until the agent is connected. Throws OperatorError as `outpost start` does. */
   static async open(options: LocalOptions, signal: AbortSignal): Promise<LocalSetting> {
-    const plane = await startPlane({ organization: "demo", rateLimitPerMinute: 100_000 });
+    const plane = await startPlane({ organization: "demo", rateLimitPerMinute: 0, anyExternalAuth: true });
     const folder = await mkdtemp(join(tmpdir(), "outpost-run-"));
     try {
       const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => taken.test(name)));
