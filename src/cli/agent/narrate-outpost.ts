@@ -122,7 +122,8 @@ function jobLines(job: JobHeader, event: JobEvent, story: JobStory, nowMs: numbe
       const times = [...story.steps].map(([step, ms]) => `${step} ${seconds(ms)}`).join(" ");
       const level = status === "succeeded" ? "info" : status === "failed" ? "warn" : "error";
       const why = error ? `: ${error.split("\n")[0]}` : "";
-      const lines = [line(level, `${status}${why}, in ${age(nowMs - story.beganMs)} (${times})`)];
+      const took = `${age(nowMs - story.beganMs)}${times ? ` (${times})` : ""}`;
+      const lines = [line(level, `${status} in ${took}${why}`)];
       if (rescue) {
         const words =
           "its state was not taken by the control plane and is kept in the work folder: a person must save it";
