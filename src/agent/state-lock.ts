@@ -60,14 +60,18 @@ const lockPath = (folder: string) => join(folder, "lock");
 const never = new AbortController().signal;
 
 function unusable(folder: string, error: unknown): OperatorError {
-  const noProgram = error instanceof NoKernelLock;
-  return new OperatorError(`state folder "${folder}": can't be locked: ${messageOf(error)}`, {
-    code: "OUT-FOLDERS",
-    reason: noProgram ? "locks are taken by the flock program" : "the agent must be able to write there",
-    cure: noProgram
-      ? "install util-linux"
-      : "make it writable and see that its disk has room, or choose another with --state-dir PATH",
-    exit: exitCode.usage,
-    cause: error,
-  });
+  const what = `state folder "${folder}": can't be locked: ${messageOf(error)}`;
+  const about = { exit: exitCode.usage, cause: error };
+  if (error instanceof NoKernelLock) {
+    const reason = "locks are taken by the flock program";
+    return new OperatorError(what, { ...about, code: "OUT-FOLDERS", reason, cure: "install util-linux" });
+  }
+  if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
+    const reason = "its disk is full";
+    const cure = "make room there, or choose another with --state-dir PATH";
+    return new OperatorError(what, { ...about, code: "OUT-DISK", reason, cure });
+  }
+  const reason = "the agent must be able to write there";
+  const cure = "give it to this user, or choose another with --state-dir PATH";
+  return new OperatorError(what, { ...about, code: "OUT-FOLDERS", reason, cure });
 }

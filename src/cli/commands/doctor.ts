@@ -4,7 +4,7 @@ import { settingsError } from "../../config/resolve.ts";
 import { startProblems, startSettings } from "../../config/start-settings.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { exitCode } from "../../kit/errors.ts";
-import { addSettings, readSettings } from "../command-settings.ts";
+import { addStartSettings, readStartSettings } from "../command-settings.ts";
 import { examine } from "../doctor/doctor.ts";
 import type { Check } from "../doctor/finding.ts";
 import { checkLines, countOf, reportJson, summary } from "../doctor/report.ts";
@@ -27,8 +27,8 @@ Examples:
   outpost doctor --pre --url https://coder.example.com
   CODER_PROVISIONER_DAEMON_KEY=… outpost doctor --url https://coder.example.com`,
     );
-  return addSettings(command, startSettings).action(async () => {
-    const resolved = readSettings(command, startSettings, process.env);
+  return addStartSettings(command, startSettings).action(async () => {
+    const resolved = readStartSettings(command, startSettings, process.env);
     const { pre = false, connect = false, json = false } = command.opts<{ pre?: true; connect?: true; json?: true }>();
     const problems = [...resolved.problems, ...startProblems(resolved)].filter(
       // Before there is a key there may be no URL either.

@@ -26,10 +26,10 @@ Examples:
     );
   return addSettings(command, startSettings).action(async (words: string[]) => {
     const resolved = readSettings(command, startSettings, process.env);
-    const { key } = resolved.values;
+    const hasKey = isKeyed(resolved.values);
     const problems = [...resolved.problems, ...startProblems(resolved)].filter(
       // Tags that are given need no control plane to ask.
-      ({ place }) => key !== "" || !/^CODER_(URL|PROVISIONER_DAEMON_KEY) /.test(place),
+      ({ place }) => hasKey || !/^CODER_(URL|PROVISIONER_DAEMON_KEY) /.test(place),
     );
     for (const word of words)
       if (!/^[^=]+=/.test(word)) problems.push({ place: `"${word}"`, text: "must be KEY=VALUE" });
@@ -47,7 +47,7 @@ Examples:
 }
 
 async function agentTags(start: StartSettings): Promise<{ tags: Tags; holder: string }> {
-  if (start.key === "") return { tags: pairs(start.tags), holder: "the agent" };
+  if (!isKeyed(start)) return { tags: pairs(start.tags), holder: "the agent" };
   const surroundings = {
     environment: process.env,
     clock: systemClock,
@@ -57,6 +57,8 @@ async function agentTags(start: StartSettings): Promise<{ tags: Tags; holder: st
   };
   return { tags: await askKeyTags(start, surroundings), holder: "the key" };
 }
+
+const isKeyed = ({ key, keyFile, keyCommand }: StartSettings) => key !== "" || keyFile !== "" || keyCommand !== "";
 
 /** An owner that is given with scope=user stands for that user. */
 const completeOwned = (tags: Tags): Tags => completeTags(tags, tags["owner"]);

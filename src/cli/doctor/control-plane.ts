@@ -1,5 +1,5 @@
 import { isStateFolderTaken, stateFolderHolder } from "../../agent/state-lock.ts";
-import { OperatorError } from "../../kit/errors.ts";
+import { OperatorError, TransientError } from "../../kit/errors.ts";
 import type { Dialer } from "../../link/dialer.ts";
 import type { DialFailure } from "../../link/failure.ts";
 import { mergeHeaders } from "../../link/http.ts";
@@ -62,7 +62,11 @@ export async function examineControlPlane(
   await check("clock", talk, async ({ clock }) => clockFinding(clock.header, clock.nowMs));
   const spoken = await check("protocol", talk, async (talk) => ({ ...protocolFinding(talk.server), value: talk }));
 
-  const identity = pre ? anonymous : readIdentity(start, surroundings, agent.name);
+  const identity = pre
+    ? anonymous
+    : await examination
+        .within((signal) => readIdentity(start, surroundings, agent.name, signal))
+        .catch((error: unknown) => lateKey(error));
   const usable = identity instanceof OperatorError ? anonymous : identity;
   const dialer = spoken && makeDialer(spoken.way, usable, start, surroundings);
   let probed: DialFailure | undefined;
@@ -92,6 +96,13 @@ export async function examineControlPlane(
     },
     settings.connect ? skipText : "only --connect can prove it",
   );
+}
+
+/** A command that prints the key must do so in the time of a check. */
+function lateKey(error: unknown): OperatorError {
+  if (!(error instanceof TransientError)) throw error;
+  const cure = "let --key-command print the key at once";
+  return new OperatorError(`read the key: ${error.message}`, { code: "OUT-KEY-SOURCE", cure, cause: error });
 }
 
 /** The first words with the server: without any credential. */

@@ -1,3 +1,4 @@
+import { keySource } from "../../agent/key-source.ts";
 import type { StartSettings } from "../../config/start-settings.ts";
 import { OperatorError } from "../../kit/errors.ts";
 import { Secret } from "../../kit/secret.ts";
@@ -25,14 +26,18 @@ export function makeDialer(way: Way, identity: Identity, start: StartSettings, s
 }
 
 /** Who the agent would be, or what is wrong with that: a bad key must not hide what is known about the server. */
-export function readIdentity(start: StartSettings, { hostName }: Surroundings, name: string): Identity | OperatorError {
+export async function readIdentity(
+  start: StartSettings,
+  { environment, clock, random, hostName }: Surroundings,
+  name: string,
+  signal: AbortSignal,
+): Promise<Identity | OperatorError> {
   const secret = (value: string) => (value ? new Secret(value) : undefined);
-  const { key, psk, token, organization, tags } = start;
+  const { psk, token, organization, tags } = start;
+  const source = { key: start.key, file: start.keyFile, command: start.keyCommand };
   try {
-    return checkIdentity({
-      ...{ key: secret(key), psk: secret(psk), token: secret(token) },
-      ...{ organization, name, tags, hostName },
-    });
+    const key = await keySource(source, { environment, clock, random })?.read(signal);
+    return checkIdentity({ key, psk: secret(psk), token: secret(token), organization, name, tags, hostName });
   } catch (error) {
     if (error instanceof OperatorError) return error;
     throw error;

@@ -1,5 +1,5 @@
 import type { Clock } from "../../kit/clock.ts";
-import { messageOf, OperatorError, TransientError } from "../../kit/errors.ts";
+import { OperatorError, TransientError } from "../../kit/errors.ts";
 import { anySignal, raceSignal } from "../../kit/signals.ts";
 import { type Check, type Finding, fail, type Group, skip } from "./finding.ts";
 
@@ -35,31 +35,36 @@ export class Examination implements Disposable {
   ): Promise<Out | undefined> {
     const { group, name, behind, skipText = "behind a check that failed" } = about;
     const { value, ...finding } =
-      behind === undefined ? ({ ...skip(skipText) } as Found<Out>) : await this.#limited(name, behind, run);
+      behind === undefined
+        ? ({ ...skip(skipText) } as Found<Out>)
+        : await this.#find(name, (signal) => run(behind, signal));
     const check = { group, name, ...finding };
     this.checks.push(check);
     this.onCheck(check);
     return check.status === "fail" ? undefined : value;
   }
 
-  async #limited<In, Out>(
-    name: string,
-    input: In,
-    run: (input: In, signal: AbortSignal) => Promise<Found<Out>>,
-  ): Promise<Found<Out>> {
+  /** Runs something within the limit of one check; a TransientError when that is over. */
+  async within<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = new AbortController();
     using _timer = this.clock.after(checkMs, () => late.abort(new TransientError(`no answer in ${checkMs / 1000} s`)));
     using either = anySignal(late.signal, this.#ended.signal);
     try {
-      return await raceSignal(run(input, either.signal), either.signal);
+      return await raceSignal(run(either.signal), either.signal);
+    } catch (error) {
+      // Whatever a call makes of its aborted signal.
+      if (either.signal.aborted) throw either.signal.reason;
+      throw error;
+    }
+  }
+
+  async #find<Out>(name: string, run: (signal: AbortSignal) => Promise<Found<Out>>): Promise<Found<Out>> {
+    try {
+      return await this.within(run);
     } catch (error) {
       if (error instanceof OperatorError) return failureFinding(error);
-      if (!either.signal.aborted) throw error;
-      return fail(
-        `${name}: ${messageOf(either.signal.reason)}`,
-        "OUT-TIMEOUT",
-        "see that nothing in between drops packets",
-      );
+      if (!(error instanceof TransientError)) throw error;
+      return fail(`${name}: ${error.message}`, "OUT-TIMEOUT", "see that nothing in between drops packets");
     }
   }
 

@@ -14,13 +14,14 @@ const limitMs = 10_000;
 
 /** The tags of the configured key, asked from the control plane. Throws OperatorError for whatever is in between. */
 export async function askKeyTags(start: StartSettings, surroundings: Surroundings): Promise<Tags> {
-  const identity = readIdentity(start, surroundings, start.name || defaultName(surroundings.hostName));
-  if (identity instanceof OperatorError) throw identity;
-  const { value: way } = await findWay(start, surroundings.environment);
-  const dialer = makeDialer(way, identity, start, surroundings);
   const late = new AbortController();
   using _timer = surroundings.clock.after(limitMs, () => late.abort(new Error(`no answer in ${limitMs / 1000} s`)));
   const { signal } = late;
+  const name = start.name || defaultName(surroundings.hostName);
+  const identity = await readIdentity(start, surroundings, name, signal);
+  if (identity instanceof OperatorError) throw identity;
+  const { value: way } = await findWay(start, surroundings.environment);
+  const dialer = makeDialer(way, identity, start, surroundings);
   const known = await ask().catch((error: unknown) => {
     if (!signal.aborted && !isNetworkError(error)) throw error;
     return wayFinding(error, start.url, undefined);

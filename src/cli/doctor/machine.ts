@@ -144,15 +144,16 @@ async function checkIsolation({ isolation }: StartSettings, pathVariable: string
   const apart = "run one agent for each group of people that may not see each other's credentials";
   if (isolation === "none") return warn("none: jobs run inside the agent", "OUT-ISOLATION", "leave --isolation out");
   const lacks: string[] = [];
-  if (!(await inPath("bwrap", pathVariable))) lacks.push("no bwrap in PATH");
+  if (!(await inPath("bwrap", pathVariable))) lacks.push("bwrap in PATH");
   const namespaces = await sysText("/proc/sys/user/max_user_namespaces");
   const forbidden = await sysText("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
-  if (namespaces === "0") lacks.push("no user namespaces");
-  if (forbidden === "1") lacks.push("AppArmor restricts user namespaces");
+  if (namespaces === "0") lacks.push("user namespaces");
+  if (forbidden === "1") lacks.push("user namespaces that AppArmor allows");
   const modules = await sysText("/sys/kernel/security/lsm");
-  if (!modules?.split(",").includes("landlock")) lacks.push("no landlock seen in the kernel");
-  const missing = lacks.length > 0 ? ` (this machine: ${lacks.join(", ")})` : "";
-  return warn(`process: a worker of the same user for each job, no sandbox${missing}`, "OUT-ISOLATION", apart);
+  if (!modules?.split(",").includes("landlock")) lacks.push("landlock in the kernel");
+  const text = "process: a worker of the same user for each job, no sandbox";
+  const reason = lacks.length > 0 ? { reason: `for more, this machine lacks: ${lacks.join(", ")}` } : {};
+  return { ...warn(text, "OUT-ISOLATION", apart), ...reason };
 }
 
 async function inPath(name: string, pathVariable: string): Promise<boolean> {

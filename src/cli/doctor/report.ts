@@ -3,20 +3,37 @@ import type { Check, Finding } from "./finding.ts";
 
 const words = { ok: "ok", warn: "warn", fail: "FAIL", skip: "skip" } as const;
 
-/** One check: a line of what was found, and below it the cause and the cure where a person must act. */
-export function checkLines(
-  check: Check,
-  terminal: Pick<Terminal, "red" | "green" | "yellow" | "dim" | "columns">,
-): string[] {
+type Look = Pick<Terminal, "red" | "green" | "yellow" | "dim" | "columns">;
+
+/** What stands before a check's text: mark, name and the blanks around them. */
+const indent = 23;
+
+/** One check: what was found, within the terminal's width, and below it the cause and the cure where a person must act. */
+export function checkLines(check: Check, terminal: Look): string[] {
   const paint = { ok: terminal.green, warn: terminal.yellow, fail: terminal.red, skip: terminal.dim }[check.status];
-  const head = `${words[check.status].padEnd(5)} ${check.name.padEnd(14)} ${check.text}`;
-  const painted = `  ${paint(words[check.status].padEnd(5))} ${check.name.padEnd(14)} ${check.text}`;
-  if (check.status === "ok" || check.status === "skip") return [painted];
-  const code = `[${check.code}]`;
-  const gap = " ".repeat(Math.max(2, terminal.columns - head.length - 2 - code.length));
-  const lines = [`${painted}${gap}${code}`];
+  const code = "code" in check ? `[${check.code}]` : "";
+  const [first = "", ...more] = wrap(check.text, terminal.columns - indent, code.length + 2);
+  const gap = " ".repeat(code ? Math.max(2, terminal.columns - indent - first.length - code.length) : 0);
+  const lines = [
+    `  ${paint(words[check.status].padEnd(5))} ${check.name.padEnd(14)} ${first}${gap}${code}`,
+    ...more.map((line) => `${" ".repeat(indent)}${line}`),
+  ];
+  if (check.status === "ok" || check.status === "skip") return lines;
+  // Not broken: a cure is often a command to copy.
   if (check.reason) lines.push(`        cause: ${check.reason}`);
   lines.push(`        cure: ${check.cure}`);
+  return lines;
+}
+
+/** Breaks at blanks; a word that is longer than a line stays whole. The first line leaves room for so many characters. */
+function wrap(text: string, width: number, room: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    const fits = lines.length === 1 ? width - room : width;
+    if (last !== undefined && last.length + 1 + word.length <= fits) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
   return lines;
 }
 
