@@ -30,6 +30,17 @@ export interface GetOptions {
 
 /** One GET on a connection of its own. Rejects with what the socket, TLS or the proxy said, or a TransientError after 30 s. */
 export function get(url: URL, options: GetOptions, signal: AbortSignal): Promise<HttpAnswer> {
+  return send("GET", url, options, "", signal);
+}
+
+/** As `get`, with another method and the body that goes with it; "" is none. */
+export function send(
+  method: "GET" | "POST" | "DELETE",
+  url: URL,
+  options: GetOptions,
+  body: string,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const limit = new AbortController();
@@ -41,17 +52,17 @@ export function get(url: URL, options: GetOptions, signal: AbortSignal): Promise
     };
     const onAbort = () => stop(signal.reason);
     const timer = options.clock.after(requestMs, () =>
-      stop(new TransientError(`GET ${url.pathname}: no answer in ${requestMs / 1000} s`)),
+      stop(new TransientError(`${method} ${url.pathname}: no answer in ${requestMs / 1000} s`)),
     );
     const settle = () => {
       timer[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+    const open = url.protocol === "https:" ? httpsRequest : httpRequest;
     const agent = agentFor(options.connector, limit.signal);
-    const settings = { agent, headers: options.headers, secureContext: options.connector.context };
-    const request = send(url, settings);
+    const settings = { method, agent, headers: options.headers, secureContext: options.connector.context };
+    const request = open(url, settings);
     request.once("error", stop);
     request.once("response", (response) => {
       readBody(response, options.maxBytes).then((read) => {
@@ -60,7 +71,7 @@ export function get(url: URL, options: GetOptions, signal: AbortSignal): Promise
         resolve({ status: response.statusCode ?? 0, headers: response.headers, ...read });
       }, stop);
     });
-    request.end();
+    request.end(body);
   });
 }
 
