@@ -36,6 +36,8 @@ export type JobEvent =
   /** Something that the job survives and an operator may want to know. */
   | { kind: "warning"; text: string }
   | { kind: "logs-dropped"; lines: number }
+  /** The control plane answered an update; so many lines wait for the next one. */
+  | { kind: "update-answered"; waitingLines: number }
   | { kind: "result"; result: JobResult };
 
 /** Why a job was interrupted: a user, a shutdown, its own limits, or a control plane that says it isn't ours. */

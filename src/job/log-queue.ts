@@ -46,6 +46,11 @@ export class LogQueue {
     this.#flushMs = flushMs;
   }
 
+  /** Lines that wait to be sent. */
+  get length(): number {
+    return this.#queue.length;
+  }
+
   get empty(): boolean {
     return this.#queue.length === 0;
   }

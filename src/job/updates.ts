@@ -106,6 +106,7 @@ export class Updates implements AsyncDisposable {
     this.#triedAt = now;
     this.#lateTimer[Symbol.dispose]();
     if (!this.#late.signal.aborted) this.#lateTimer = this.#armLate();
+    this.#needs.onEvent({ kind: "update-answered", waitingLines: this.#queue.length });
     if (response.canceled && !this.#canceled) {
       this.#canceled = true;
       this.#needs.onCanceled();

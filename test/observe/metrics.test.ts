@@ -7,8 +7,9 @@ import { FakeClock } from "../../src/kit/fake-clock.ts";
 import { Registry } from "../../src/observe/metrics.ts";
 import { processMetrics } from "../../src/observe/metrics-process.ts";
 import { type MetricsServer, serveMetrics } from "../../src/observe/metrics-server.ts";
-import { buildHeader, jobResult } from "../support/agent-facts.ts";
+import { buildHeader, jobResult, runWithFacts } from "../support/agent-facts.ts";
 import { type Family, parseExposition } from "../support/exposition.ts";
+import { buildJob, JobBench } from "../support/job-harness.ts";
 
 let server: MetricsServer | undefined;
 afterEach(async () => {
@@ -16,8 +17,7 @@ afterEach(async () => {
   server = undefined;
 });
 
-function agent(options: { personalLabels?: boolean } = {}) {
-  const clock = new FakeClock();
+function agent(options: { personalLabels?: boolean } = {}, clock = new FakeClock()) {
   const registry = new Registry();
   const tell = measure(registry, { clock, slots: 4, personalLabels: false, logLinesDropped: () => 3, ...options });
   const event = (job: JobHeader, event: JobEvent) => tell({ kind: "job", job, event });
@@ -153,6 +153,33 @@ test("our own metrics follow the connection and the jobs", async () => {
   expect(value("outpost_job_log_lines_dropped_total")).toBe(7);
   expect(value("outpost_log_lines_dropped_total")).toBe(3);
   expect(value("outpost_longest_gap_seconds")).toBe(9.5);
+});
+
+test("the age of the last heartbeat and the lines that wait follow a job through an outage", async () => {
+  const bench = new JobBench();
+  const { tell, value } = agent({}, bench.clock);
+  const seen: Array<[number | undefined, number | undefined]> = [];
+  const look = () => seen.push([value("outpost_update_queue_lines"), value("outpost_heartbeat_age_seconds")]);
+  bench.provisioner.onApply = async (stage) => {
+    const wait = (ms: number) => stage.until(bench.clock.sleep(ms, new AbortController().signal));
+    await wait(1_000);
+    bench.plane.down();
+    for (let index = 0; index < 5; index++) stage.log(`line ${index}`);
+    await wait(30_000);
+    look();
+    bench.plane.up();
+    await wait(1_000);
+    look();
+    return {};
+  };
+  await runWithFacts(bench, buildJob(), tell);
+  look();
+  const [during, after, idle] = seen;
+  expect(during?.[0]).toBe(5);
+  expect(during?.[1]).toBeGreaterThan(29);
+  expect(after?.[0]).toBe(0);
+  expect(after?.[1]).toBeLessThanOrEqual(1);
+  expect(idle).toEqual([0, 0]);
 });
 
 test("label values and help survive whatever is in them", () => {

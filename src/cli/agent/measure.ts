@@ -13,6 +13,14 @@ export interface MeasureOptions {
   logLinesDropped: () => number;
 }
 
+interface Running {
+  /** Monotonic milliseconds: when it began, and when an update was last answered. */
+  beganMs: number;
+  answeredMs: number;
+  waitingLines: number;
+  step: StepName | undefined;
+}
+
 const provisioner = "terraform";
 const steps = [
   "open",
@@ -31,32 +39,61 @@ const steps = [
 export function measure(registry: Registry, options: MeasureOptions): (fact: AgentFact) => void {
   const coder = coderMetrics(registry, options.personalLabels);
   const own = ownMetrics(registry, options);
-  const running = new Map<string, { beganMs: number; step: StepName | undefined }>();
+  const running = new Map<string, Running>();
   registry.ask("gauge", "outpost_slots_busy", "Slots that run a job.", () => running.size);
+  registry.ask("gauge", "outpost_update_queue_lines", "Lines of jobs that wait to be sent.", () =>
+    [...running.values()].reduce((sum, { waitingLines }) => sum + waitingLines, 0),
+  );
+  registry.ask(
+    "gauge",
+    "outpost_heartbeat_age_seconds",
+    "Time since the last answered update, of the running job for which it is longest; 0 without jobs.",
+    () => {
+      const nowMs = options.clock.monotonic();
+      return Math.max(0, ...[...running.values()].map(({ answeredMs }) => nowMs - answeredMs)) / 1_000;
+    },
+  );
 
-  const moveTo = (id: string, step: StepName | undefined) => {
-    const job = running.get(id);
-    if (!job) return;
+  const moveTo = (job: Running, step: StepName | undefined) => {
     if (job.step) own.stage.add({ stage: job.step }, -1);
     if (step) own.stage.add({ stage: step }, 1);
     job.step = step;
   };
-  const tellJob = (job: JobHeader, event: JobEvent) => {
-    if (event.kind === "step-began") moveTo(job.id, event.step);
-    if (event.kind === "step-ended") moveTo(job.id, undefined);
-    if (event.kind === "logs-dropped") own.dropped.add({}, event.lines);
-    if (event.kind !== "result") return;
-    moveTo(job.id, undefined);
-    const began = running.get(job.id);
-    if (!running.delete(job.id) || !began) return;
-    own.ended(event.result);
-    coder.ended(job, event.result, (options.clock.monotonic() - began.beganMs) / 1_000);
+  const tellJob = (header: JobHeader, event: JobEvent) => {
+    const job = running.get(header.id);
+    if (!job) return;
+    switch (event.kind) {
+      case "step-began":
+        moveTo(job, event.step);
+        break;
+      case "step-ended":
+        moveTo(job, undefined);
+        break;
+      case "log":
+        job.waitingLines++;
+        break;
+      case "logs-dropped":
+        own.dropped.add({}, event.lines);
+        job.waitingLines = Math.max(0, job.waitingLines - event.lines);
+        break;
+      case "update-answered":
+        job.waitingLines = event.waitingLines;
+        job.answeredMs = options.clock.monotonic();
+        break;
+      case "result":
+        moveTo(job, undefined);
+        running.delete(header.id);
+        own.ended(event.result);
+        coder.ended(header, event.result, (options.clock.monotonic() - job.beganMs) / 1_000);
+        break;
+    }
   };
 
   return (fact) => {
     if (fact.kind === "link") own.link(fact.event);
     else if (fact.kind === "job-began") {
-      running.set(fact.job.id, { beganMs: options.clock.monotonic(), step: undefined });
+      const nowMs = options.clock.monotonic();
+      running.set(fact.job.id, { beganMs: nowMs, answeredMs: nowMs, waitingLines: 0, step: undefined });
       coder.current.add({ provisioner }, 1);
     } else if (fact.kind === "job") tellJob(fact.job, fact.event);
   };

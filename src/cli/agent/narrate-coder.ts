@@ -125,6 +125,7 @@ function jobLines(job: JobHeader, event: JobEvent, story: JobStory, nowMs: numbe
     }
     case "step-began":
     case "progress":
+    case "update-answered":
     case "log":
       return [];
   }

@@ -135,6 +135,7 @@ function jobLines(job: JobHeader, event: JobEvent, story: JobStory, nowMs: numbe
     case "step-began":
     case "step-ended":
     case "progress":
+    case "update-answered":
     case "log":
       return [];
   }
