@@ -38,14 +38,16 @@ export async function lockStateFolder(folder: string, clock: Clock = systemClock
   });
 }
 
-/** Whether a living agent has the state folder. Nothing is made where there is no lock file yet. */
+/** Whether a living agent has the state folder. Nothing is made where there is no lock file yet. Throws OperatorError where it can't be seen. */
 export async function isStateFolderTaken(folder: string): Promise<boolean> {
   const exists = await readFile(lockPath(folder)).then(
     () => true,
     () => false,
   );
   if (!exists) return false;
-  const lock = await tryLock(lockPath(folder));
+  const lock = await tryLock(lockPath(folder)).catch((error: unknown) => {
+    throw unusable(folder, error);
+  });
   await lock?.[Symbol.asyncDispose]();
   return lock === undefined;
 }

@@ -137,6 +137,12 @@ describe("the control plane", () => {
       const diagnosis = await office.visit({ flags: { url: plane.url, key } });
       expect(diagnosis.status("licence")).toBe("skip");
       expect(plane.daemons()).toEqual([]);
+      const connected = await office.visit({ flags: { url: plane.url, token: plane.adminToken }, connect: true });
+      expect(connected.named("token")).toMatchObject({
+        status: "skip",
+        text: "user token: only --connect can ask for it",
+      });
+      expect(connected.named("upgrade").text).toContain("with protocol 1.18");
     });
   });
 

@@ -1,9 +1,16 @@
 import { isStateFolderTaken, stateFolderHolder } from "../../agent/state-lock.ts";
 import { OperatorError, TransientError } from "../../kit/errors.ts";
 import type { Dialer } from "../../link/dialer.ts";
-import type { DialFailure } from "../../link/failure.ts";
 import { mergeHeaders } from "../../link/http.ts";
-import { anonymous, checkCredential, checkUpgrade, licenceFinding, probe, tagsFinding } from "./credential.ts";
+import {
+  anonymous,
+  checkCredential,
+  checkUpgrade,
+  licenceFinding,
+  type Probed,
+  probe,
+  tagsFinding,
+} from "./credential.ts";
 import { makeDialer, readIdentity } from "./dialer.ts";
 import { type Examination, type Found, failureFinding } from "./examination.ts";
 import { skip } from "./finding.ts";
@@ -69,12 +76,12 @@ export async function examineControlPlane(
         .catch((error: unknown) => lateKey(error));
   const usable = identity instanceof OperatorError ? anonymous : identity;
   const dialer = spoken && makeDialer(spoken.way, usable, start, surroundings);
-  let probed: DialFailure | undefined;
+  let probed: Probed;
   await check("licence", spoken, async ({ server }, signal) => {
     if (!checksVersions(server)) return skip(`${server.version}: only --connect can ask it`);
     await dialer?.prepare(signal);
-    probed = await probe(dialer as Dialer, server, signal);
-    return licenceFinding(probed, dialer as Dialer);
+    probed = { failure: await probe(dialer as Dialer, server, signal) };
+    return licenceFinding(probed.failure, dialer as Dialer);
   });
   const skipText = pre ? "--pre: no key is needed yet" : undefined;
   const known = await check(

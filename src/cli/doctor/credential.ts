@@ -11,7 +11,7 @@ import { fingerprint, type Identity } from "../../link/identity.ts";
 import { fetchKeyDetails, fetchOrganization, type KeyDetails } from "../../link/rest.ts";
 import { upgrade } from "../../link/upgrade.ts";
 import { type Found, failureFinding } from "./examination.ts";
-import { type Finding, fail, ok, warn } from "./finding.ts";
+import { type Finding, fail, ok, skip, warn } from "./finding.ts";
 import { probeVersion, type Server } from "./server.ts";
 
 /** Nobody: the licence is looked at before any credential (spec/01 §1.5). */
@@ -54,6 +54,9 @@ async function lookUpOrganization(dialer: Dialer, signal: AbortSignal): Promise<
   return organization ?? "default";
 }
 
+/** What became of a probe; undefined: none was sent. */
+export type Probed = { failure: DialFailure | undefined } | undefined;
+
 /** What the probe says about the licence. */
 export function licenceFinding(failure: DialFailure | undefined, dialer: Dialer): Finding {
   if (isVersionStop(failure)) return ok("external provisioners allowed");
@@ -68,11 +71,7 @@ export interface Known {
 }
 
 /** Is the credential known? A key is asked for by its details (spec/01 §1.7), anything else shows in the probe. */
-export async function checkCredential(
-  dialer: Dialer,
-  probed: DialFailure | undefined,
-  signal: AbortSignal,
-): Promise<Found<Known>> {
+export async function checkCredential(dialer: Dialer, probed: Probed, signal: AbortSignal): Promise<Found<Known>> {
   const { identity, timing } = dialer.options;
   const { kind, secret } = identity.credential;
   if (kind === "key") {
@@ -88,9 +87,10 @@ export async function checkCredential(
     if (answer.status !== 404) return refusal(answerFailure(answer, timing.clock.now()), dialer);
   }
   const name = { key: `key ${fingerprint(secret)}`, psk: "pre-shared key", token: "user token" }[kind];
-  if (isVersionStop(probed)) return { ...ok(`${name} accepted`), value: { identity } };
-  const failure = probed?.kind === "status" ? { ...probed, keyCheck: "refused" as const } : probed;
-  return refusal(failure, dialer);
+  if (!probed) return { ...skip(`${name}: only --connect can ask for it`), value: { identity } };
+  const { failure } = probed;
+  if (isVersionStop(failure)) return { ...ok(`${name} accepted`), value: { identity } };
+  return refusal(failure?.kind === "status" ? { ...failure, keyCheck: "refused" } : failure, dialer);
 }
 
 function keyFinding({ name, organizationId, createdAt }: KeyDetails, { warnings }: Identity, nowMs: number): Finding {

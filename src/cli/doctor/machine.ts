@@ -41,7 +41,7 @@ export async function examineMachine(
     const trust = await trustOf(start, surroundings);
     return checkSources(providerSources(blocks, engine?.flavor ?? "terraform"), { trust, environment, clock }, signal);
   });
-  await check("folders", () => checkFolders(folders));
+  await check("folders", () => checkFolders(folders, environment["PATH"] ?? ""));
   await check("isolation", () => checkIsolation(start, environment["PATH"] ?? ""));
   await check("memory", () => checkMemory(start.slots));
   await check("jobs may see", async () => seesFinding(start, environment));
@@ -98,7 +98,9 @@ const wantedFreeBytes = 1024 ** 3;
 
 const folderFlags: Record<keyof Folders, string> = { state: "--state-dir", cache: "--cache-dir", work: "--work-dir" };
 
-async function checkFolders(folders: Folders): Promise<Finding> {
+async function checkFolders(folders: Folders, pathVariable: string): Promise<Finding> {
+  if (!(await inPath("flock", pathVariable)))
+    return fail("no flock in PATH: folders can't be locked", "OUT-FOLDERS", "install util-linux");
   const words: string[] = [];
   let little: Finding | undefined;
   for (const kind of ["state", "cache", "work"] as const) {
