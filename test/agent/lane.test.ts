@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type JobSignals, Lane, nextPhase } from "../../src/agent/lane.ts";
+import { FakeClock } from "../../src/kit/fake-clock.ts";
 import { aborted } from "../../src/kit/signals.ts";
 
 /** A control plane's queue in memory: `give` hands a job to whoever asks first. */
@@ -193,4 +194,115 @@ test("a paused lane drains by a signal, and from there no command leads back", a
   expect([lane.pause(), lane.resume(), lane.phase]).toEqual([false, false, "draining"]);
   await running;
   expect(jobs.asking()).toBe(0);
+});
+
+describe("a lane with an end", () => {
+  test("02#8 never more jobs than wanted are asked for, and the last one drains the lane", async () => {
+    const jobs = queue();
+    const ends = new Map<string, () => void>();
+    const lane = new Lane<string>({
+      slots: 3,
+      maxJobs: 4,
+      acquire: jobs.acquire,
+      run: (job) => new Promise((resolve) => ends.set(job, resolve)),
+    });
+    const running = lane.run();
+    for (const job of ["a", "b", "c"]) jobs.give(job);
+    await turn();
+    ends.get("a")?.();
+    ends.get("b")?.();
+    await turn();
+    // Two slots are free, one job is still wanted.
+    expect([jobs.asking(), lane.busy, lane.phase]).toEqual([1, 1, "running"]);
+    jobs.give("d");
+    await turn();
+    expect([jobs.asking(), lane.busy, lane.phase]).toEqual([0, 2, "draining"]);
+    ends.get("c")?.();
+    ends.get("d")?.();
+    await running;
+  });
+
+  test("one job, and the lane ends; a pause before it takes nothing away", async () => {
+    const jobs = queue();
+    const ran: string[] = [];
+    const lane = new Lane<string>({
+      slots: 2,
+      maxJobs: 1,
+      acquire: jobs.acquire,
+      run: async (job) => void ran.push(job),
+    });
+    const running = lane.run();
+    lane.pause();
+    await turn();
+    lane.resume();
+    await turn();
+    expect(jobs.asking()).toBe(1);
+    jobs.give("a");
+    await running;
+    expect([ran, lane.phase]).toEqual([["a"], "draining"]);
+  });
+
+  test("a lane that idles for long enough drains; a job or a pause starts the count anew", async () => {
+    const clock = new FakeClock();
+    const jobs = queue();
+    let end: () => void = () => undefined;
+    const lane = new Lane<string>({
+      slots: 2,
+      idleExit: { ms: 600_000, clock },
+      acquire: jobs.acquire,
+      run: () => new Promise((resolve) => (end = resolve)),
+    });
+    const running = lane.run();
+    await clock.advance(599_999);
+    jobs.give("a");
+    await clock.advance(3_600_000);
+    expect([lane.phase, lane.busy]).toEqual(["running", 1]);
+    end();
+    await clock.advance(599_999);
+    expect(lane.phase).toBe("running");
+    lane.pause();
+    await clock.advance(3_600_000);
+    expect(lane.phase).toBe("paused");
+    lane.resume();
+    await clock.advance(599_999);
+    expect(lane.phase).toBe("running");
+    await clock.advance(1);
+    await running;
+    expect([lane.phase, clock.pending]).toEqual(["draining", 0]);
+  });
+
+  test("02#5 a job that arrives as the idle time ends is run, never dropped", async () => {
+    const clock = new FakeClock();
+    const ran: string[] = [];
+    const lane = new Lane<string>({
+      slots: 1,
+      idleExit: { ms: 1_000, clock },
+      acquire: async (signal) => {
+        await aborted(signal);
+        return "late";
+      },
+      run: async (job) => void ran.push(job),
+    });
+    const running = lane.run();
+    await clock.advance(1_000);
+    await running;
+    expect(ran).toEqual(["late"]);
+  });
+
+  test("each acquire tells its slot", async () => {
+    const slots: number[] = [];
+    const lane = new Lane<string>({
+      slots: 3,
+      acquire: async (signal, slot) => {
+        slots.push(slot);
+        await aborted(signal);
+        return undefined;
+      },
+      run: async () => undefined,
+    });
+    const running = lane.run();
+    lane.descend("draining");
+    await running;
+    expect(slots).toEqual([1, 2, 3]);
+  });
 });
