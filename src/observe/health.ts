@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../kit/clock.ts";
 import { exitCode, messageOf, OperatorError } from "../kit/errors.ts";
@@ -53,7 +53,7 @@ export async function serveHealth(
   readiness: Readiness,
   more: { checks?: () => HealthCheck[]; page?: StatusPage } = {},
 ): Promise<HealthServer> {
-  const server = createServer((request, response) => {
+  const route = (request: IncomingMessage, response: ServerResponse) => {
     const answer = (status: number, lines: string[]) => {
       response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
       response.end(`${lines.join("\n")}\n`);
@@ -75,6 +75,15 @@ export async function serveHealth(
     }
     if (more.page?.answer(request, response)) return;
     return answer(404, ["/livez, /readyz or /healthz"]);
+  };
+  const server = createServer((request, response) => {
+    try {
+      route(request, response);
+    } catch (error) {
+      // Looking at an agent must never end it, whatever is wrong with the view.
+      if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
+      response.end(`${messageOf(error)}\n`);
+    }
   });
   const colon = address.lastIndexOf(":");
   await new Promise<void>((resolve, reject) => {

@@ -153,8 +153,8 @@ export function short(text: string): string {
 /** The snapshot for who has not shown the token: without names of owners and workspaces, and without what may hold them, the words of jobs. */
 export function withoutNames(snapshot: Snapshot): Snapshot {
   const hidden = { forWhom: "", template: "" };
-  const problem = ({ forWhom, job, cause, ...rest }: Problem): Problem =>
-    job === undefined ? { ...rest, ...(cause ? { cause } : {}) } : { ...rest, job };
+  const problem = ({ forWhom: _, ...rest }: Problem): Problem =>
+    rest.job === undefined ? rest : { at: rest.at, what: "about a job: hidden", job: rest.job };
   return {
     ...snapshot,
     running: snapshot.running.map(({ interrupted, ...job }) => ({
@@ -165,7 +165,8 @@ export function withoutNames(snapshot: Snapshot): Snapshot {
     })),
     ended: snapshot.ended.map((job) => ({ ...job, ...hidden, reason: "" })),
     problems: snapshot.problems.map(problem),
-    person: snapshot.person.map(problem),
+    // The words that call for a person are ours, and nobody must miss them.
+    person: snapshot.person.map(({ forWhom: _, ...rest }) => rest),
     namesHidden: true,
   };
 }

@@ -34,7 +34,8 @@ function span(ms) {
   if (s < 60) return s + "s";
   if (s < 3600) return Math.floor(s / 60) + "m" + two(s % 60) + "s";
   if (s < 86400) return Math.floor(s / 3600) + "h" + two(Math.floor(s / 60) % 60) + "m";
-  return Math.floor(s / 86400) + "d" + Math.floor(s / 3600) % 24 + "h";
+  const days = Math.floor(s / 86400);
+  return days < 10 ? days + "d" + Math.floor(s / 3600) % 24 + "h" : days + "d";
 }
 const clockTime = (ms) => new Date(ms).toTimeString().slice(0, 5);
 const gib = (bytes) => (bytes / 1073741824).toFixed(1);
@@ -109,7 +110,12 @@ const expected = {
 };
 const unshown = new Set(["open", "download", "report", "variables", "quota"]);
 
-function stages(job, over) {
+function whose(job, tag) {
+  if (!job.forWhom && !job.template) return make(tag, "dim", "hidden");
+  return make(tag, "", job.forWhom, make("span", "dim", job.template ? "  " + job.template : ""));
+}
+
+function stages(job) {
   const line = make("span", "stages");
   const seen = new Set(job.steps.map(({ name }) => name));
   const add = (name, className, word) => {
@@ -123,7 +129,7 @@ function stages(job, over) {
       add(name + count, "now", "running");
     } else if (!unshown.has(name)) add(name, ok ? "done" : "failed", (ok ? "done in " : "failed after ") + span(ms));
   }
-  if (!over) for (const name of expected[job.kind] || []) if (!seen.has(name)) add(name, "", "to come");
+  for (const name of expected[job.kind] || []) if (!seen.has(name)) add(name, "", "to come");
   return line;
 }
 
@@ -148,12 +154,15 @@ function drawRunning(s) {
     const key = JSON.stringify([job.steps, job.done, job.total, last, Math.floor((s.at - job.startedAt) / 1000)]);
     if (key !== view.key) {
       view.key = key;
-      const tone = job.interrupted || quiet >= quietMs ? "last warn" : "last";
+      const tone = job.interrupted || quiet >= quietMs ? "last warn" : "last dim";
       const id = make("span", "mono", job.id.slice(0, 8));
       id.title = job.id;
-      view.head.replaceChildren(make("span", "dim", "#" + job.slot), id, make("span", "", job.kind),
-        make("span", "", [job.forWhom, job.template].filter(Boolean).join("  ") || "hidden"), stages(job, false),
-        make("span", "right", span(s.at - job.startedAt)), make("span", tone, last));
+      const mark = make("span", "mark", "›");
+      mark.setAttribute("aria-hidden", "true");
+      const whom = whose(job, "span");
+      whom.classList.add("whom");
+      view.head.replaceChildren(mark, make("span", "dim", "#" + job.slot), id, make("span", "", job.kind), whom, stages(job),
+        make("span", "right age", span(s.at - job.startedAt)), make("span", tone, last));
       view.facts.textContent = "job " + job.id + ", isolation " + s.agent.isolation + ", " + s.agent.engine;
     }
     const text = s.namesHidden ? "hidden: outpost status --web" : job.lines.join("\n") || "nothing yet";
@@ -179,7 +188,7 @@ function endedTable(s) {
   if (s.ended.length === 0) return [make("p", "card empty", "none yet")];
   const head = make("tr");
   for (const name of ["at", "job", "kind", "for whom", "result", "took", "reason"]) {
-    const cell = make("th", "", name);
+    const cell = make("th", name === "took" ? "right" : "", name);
     cell.scope = "col";
     head.append(cell);
   }
@@ -191,7 +200,7 @@ function endedTable(s) {
     const times = make("td", "right tight", span(job.endedAt - job.startedAt));
     times.title = job.steps.map(({ name, ms }) => name + " " + ((ms || 0) / 1000).toFixed(1)).join("  ");
     body.append(make("tr", "", make("td", "tight dim", clockTime(job.endedAt)), id, make("td", "tight", job.kind),
-      make("td", "", [job.forWhom, job.template].filter(Boolean).join("  ") || "hidden"), make("td", "tight " + tone, job.status), times,
+      whose(job, "td"), make("td", "tight " + tone, job.status), times,
       make("td", "reason", [job.blame, job.reason].filter(Boolean).join(": "))));
   }
   const scroll = make("div", "scroll", make("table", "", make("thead", "", head), body));

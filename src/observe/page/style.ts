@@ -27,6 +27,7 @@ button { font: inherit; color: inherit; background: var(--card); border: 1px sol
 .alert { margin: 1rem 0 0; padding: .75rem 1rem; background: var(--bad-back); border: 1px solid var(--bad); border-left-width: 5px; border-radius: .375rem; }
 .alert p { margin: .25rem 0; }
 .note { margin: 1rem 0 0; color: var(--dim); }
+.note code { white-space: nowrap; }
 .stale main { filter: grayscale(1); opacity: .5; }
 .cure { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
 .cure code { padding: .15rem .5rem; background: var(--card); border: 1px solid var(--line); border-radius: .25rem; overflow-wrap: anywhere; }
@@ -38,10 +39,13 @@ button { font: inherit; color: inherit; background: var(--card); border: 1px sol
 .bar small { display: block; min-height: 1.5em; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: 100%; }
 .free { padding: .5rem 1rem; }
-details { margin-bottom: .5rem; padding: 0; }
-summary { display: grid; grid-template-columns: 2rem 5.5rem 4.5rem minmax(7rem, 1fr) auto 5rem; gap: .25rem .75rem; align-items: center; padding: .6rem 1rem; cursor: pointer; list-style-position: inside; }
-summary > * { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-summary .last { grid-column: 1 / -1; color: var(--dim); }
+details.card { margin-bottom: .5rem; padding: 0; }
+summary { display: grid; grid-template-columns: 1rem 2rem 5.5rem 4.5rem minmax(7rem, 1fr) auto 4.5rem; gap: .1rem .75rem; align-items: center; padding: .5rem 1rem; cursor: pointer; }
+summary > * { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: pre; }
+summary .last { grid-column: 2 / -1; font-size: .93em; }
+summary .mark { color: var(--dim); }
+details[open] .mark { transform: rotate(90deg); }
+summary:hover .mark { color: var(--accent); }
 summary::-webkit-details-marker { display: none; }
 .right { text-align: right; font-variant-numeric: tabular-nums; }
 .stages { display: flex; align-items: center; gap: 0; white-space: nowrap; }
@@ -55,7 +59,8 @@ pre { margin: .5rem 0 0; padding: .5rem .75rem; max-height: 24rem; overflow: aut
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 th, td { padding: .3rem .75rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
-th { border-top: 0; color: var(--dim); font-weight: 500; }
+th { border-top: 0; color: var(--dim); font-weight: 500; white-space: nowrap; }
+th.right { text-align: right; }
 td.reason { overflow-wrap: anywhere; min-width: 12rem; }
 td.tight { white-space: nowrap; }
 #boxes { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: .75rem; margin-top: 1.75rem; }
@@ -67,8 +72,11 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .problem p { margin: .15rem 0; overflow-wrap: anywhere; }
 .empty { color: var(--dim); margin: 0; }
 @media (max-width: 44rem) {
-  summary { grid-template-columns: 2rem 1fr auto; }
-  .stages { grid-column: 1 / -1; flex-wrap: wrap; }
+  summary { grid-template-columns: 1rem 2rem 5.5rem 1fr auto; }
+  summary .whom, summary .stages { grid-column: 2 / -1; }
+  summary .age { grid-column: 5; grid-row: 1; }
+  .stages { flex-wrap: wrap; }
+  .gap { display: none; }
 }
 @media (prefers-reduced-motion: no-preference) { .stage.now { animation: breathe 2s ease-in-out infinite; } }
 @keyframes breathe { 50% { opacity: .65; } }
