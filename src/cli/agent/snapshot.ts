@@ -4,7 +4,7 @@ import { flavorNames } from "../../engine/version.ts";
 import type { JobEvent, JobResult } from "../../job/events.ts";
 import type { Clock } from "../../kit/clock.ts";
 import { messageOf } from "../../kit/errors.ts";
-import type { LinkEvent } from "../../link/events.ts";
+import type { LinkEvent, LinkState } from "../../link/events.ts";
 import {
   bounds,
   type EndedJob,
@@ -22,7 +22,7 @@ import { cacheLayout } from "../../terraform/provider-cache/layout.ts";
 import { listPackages, packagePath } from "../../terraform/provider-cache/package-tree.ts";
 import { readRecord } from "../../terraform/provider-cache/record.ts";
 import { defaultStoreLimits } from "../../terraform/provider-cache/trim.ts";
-import type { Agent, AgentFact } from "./agent.ts";
+import type { AgentFact, AgentFacts } from "./agent.ts";
 import type { JobHeader } from "./job-header.ts";
 
 /** One job's log as it is kept for `outpost logs`; with 64 slots and the ended ones below, 20 MB in all. */
@@ -89,7 +89,8 @@ export class AgentBoard {
     return this.#running.get(first)?.log ?? this.#logs.get(first) ?? `job "${id}": its log is gone`;
   }
 
-  snapshot(agent: Agent, settings: SnapshotSettings): Snapshot {
+  /** How the agent stands now. */
+  snapshot(agent: SeenAgent, settings: SnapshotSettings): Snapshot {
     this.#turnDay();
     const at = this.#clock.now();
     const { facts, link, lane, notReady } = agent;
@@ -293,6 +294,14 @@ export class AgentBoard {
   }
 }
 
+/** What a snapshot needs of an agent. */
+export interface SeenAgent {
+  facts: AgentFacts;
+  link: { state: LinkState };
+  lane: { phase: string };
+  notReady: string[];
+}
+
 /** What a snapshot shows of the settings. */
 export interface SnapshotSettings {
   version: string;
@@ -341,7 +350,7 @@ function takesWords(ofKey: Readonly<Record<string, string>> | undefined, ofSetti
   return ofKey ? "untagged jobs only: the key has no tags" : "";
 }
 
-function seesWords({ facts: { credentials } }: Agent, word: string): string {
+function seesWords({ facts: { credentials } }: SeenAgent, word: string): string {
   const names = [
     ...credentials.environment.passed,
     ...credentials.files.map((file) => file.slice(0, file.indexOf("="))),
