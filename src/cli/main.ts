@@ -5,13 +5,37 @@ import { version } from "./version.ts";
 
 /** Commands are loaded when they are called: the heavy packages of one cost another nothing. */
 const commands: Record<string, () => Promise<Command>> = {
-  start: async () => (await import("./commands/start.ts")).startCommand(),
   run: async () => (await import("./commands/run.ts")).runCommand(),
-  demo: async () => (await import("./commands/run.ts")).demoCommand(),
-  plane: async () => (await import("./commands/plane.ts")).planeCommand(),
+  start: async () => (await import("./commands/start.ts")).startCommand(),
+  doctor: async () => (await import("./commands/doctor.ts")).doctorCommand(),
+  explain: async () => (await import("./commands/explain.ts")).explainCommand(),
+  status: async () => (await import("./commands/status.ts")).statusCommand(),
+  jobs: async () => (await import("./commands/jobs.ts")).jobsCommand(),
+  logs: async () => (await import("./commands/logs.ts")).logsCommand(),
+  drain: async () => (await import("./commands/drain.ts")).drainCommand(),
+  resume: async () => (await import("./commands/resume.ts")).resumeCommand(),
+  support: async () => (await import("./commands/support.ts")).supportCommand(),
+  keys: async () => (await import("./commands/keys.ts")).keysCommand(),
+  config: async () => (await import("./commands/config.ts")).configCommand(),
   inspect: async () => (await import("./commands/inspect.ts")).inspectCommand(),
+  plane: async () => (await import("./commands/plane.ts")).planeCommand(),
+  provisioner: () => dropIn("provisioner"),
+  provisionerd: () => dropIn("provisionerd"),
+  completion: async () => (await import("./commands/completion.ts")).completionCommand(() => program([])),
+  demo: async () => (await import("./commands/run.ts")).demoCommand(),
 };
-const hidden = new Set(["demo"]);
+const aliases: Record<string, string> = { provisioners: "provisioner" };
+const hidden = new Set(["demo", "provisionerd"]);
+
+/** Coder's spellings; errors of theirs end with 1 (spec/02 §6.1). */
+async function dropIn(name: "provisioner" | "provisionerd"): Promise<Command> {
+  const { provisionerCommands } = await import("./commands/provisioner.ts");
+  const [provisioner, provisionerd] = provisionerCommands(async (settings) => {
+    const { serveAgent } = await import("./agent/serve.ts");
+    await serveAgent(settings, "coder");
+  });
+  return (name === "provisioner" ? provisioner : provisionerd) as Command;
+}
 
 /** Runs one command line and answers the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode | number> {
@@ -20,7 +44,10 @@ export async function main(argv: readonly string[]): Promise<ExitCode | number> 
     await (await program(argv)).parseAsync([...argv], { from: "user" });
     return Number(process.exitCode ?? exitCode.ok);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCode.ok;
+      return /^provisioner/.test(wantedCommand(argv) ?? "") ? exitCode.failed : exitCode.usage;
+    }
     if (error instanceof OperatorError) {
       for (const line of errorLines(error, terminal)) terminal.write(line);
       return error.exit;
@@ -47,13 +74,19 @@ Examples:
   outpost start --url https://coder.example.com    connect an organization (key in CODER_PROVISIONER_DAEMON_KEY)
   outpost plane                                a control plane to play with`,
     );
-  const wanted = argv.find((word) => !word.startsWith("-"));
+  const wanted = wantedCommand(argv);
   const names = wanted !== undefined && wanted in commands ? [wanted] : Object.keys(commands);
   for (const name of names) {
     const command = await commands[name]?.();
     if (command) root.addCommand(inherit(command), { hidden: hidden.has(name) });
   }
   return root;
+}
+
+/** The first word that is no flag, under its own name. */
+function wantedCommand(argv: readonly string[]): string | undefined {
+  const word = argv.find((candidate) => !candidate.startsWith("-"));
+  return word && (aliases[word] ?? word);
 }
 
 /** Every command of the tree reports usage errors the same way: by throwing, never by ending the process. */
