@@ -11,7 +11,7 @@ import { type DialFailure, failureOf, type KeyCheck } from "./failure.ts";
 import { credentialHeader, handshakeHeaders, serveUrl, userAgent } from "./handshake.ts";
 import { type ExtraHeaders, runHeaderCommand } from "./header-command.ts";
 import { get, mergeHeaders } from "./http.ts";
-import type { Credential, Identity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import type { Environment } from "./proxy.ts";
 import {
   type BuildInfo,
@@ -100,10 +100,8 @@ export class Dialer {
   }
 
   /** The key's details; undefined with another credential, on servers before 2.18, or when there was no usable answer. */
-  async keyDetails(
-    signal: AbortSignal,
-    { kind, secret }: Credential = this.options.identity.credential,
-  ): Promise<{ status: number; details?: KeyDetails } | undefined> {
+  async keyDetails(signal: AbortSignal): Promise<{ status: number; details?: KeyDetails } | undefined> {
+    const { kind, secret } = this.options.identity.credential;
     if (kind !== "key") return undefined;
     const { answer, details } = await fetchKeyDetails(
       this.fetch,

@@ -12,7 +12,7 @@ import { Dialer, type DialerOptions, type Dialled } from "./dialer.ts";
 import type { LinkEvent, LinkState } from "./events.ts";
 import { type DialFailure, passesWithTime } from "./failure.ts";
 import { JobGate } from "./gate.ts";
-import { type Credential, fingerprint, type Identity } from "./identity.ts";
+import { fingerprint, type Identity } from "./identity.ts";
 import { InitScriptCache, type InitScripts } from "./init-scripts.ts";
 import type { KeyDetails } from "./rest.ts";
 import { ConnectionSlot } from "./slot.ts";
@@ -123,12 +123,14 @@ export class Link {
     this.#become("refused", error.message);
   }
 
-  /** The details of a key, ours or another; see `Dialer.keyDetails`. */
-  keyDetails(
-    credential: Credential,
+  /** The details of a key, ours or another, asked for with fresh extra headers; see `Dialer.keyDetails`. */
+  async keyDetails(
+    identity: Identity,
     signal: AbortSignal,
   ): Promise<{ status: number; details?: KeyDetails } | undefined> {
-    return this.#dialer.keyDetails(signal, credential);
+    const dialer = this.#makeDialer(identity);
+    await dialer.prepare(signal);
+    return dialer.keyDetails(signal);
   }
 
   /** What to tell about a key that the control plane doesn't know. */

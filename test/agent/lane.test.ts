@@ -197,7 +197,7 @@ test("a paused lane drains by a signal, and from there no command leads back", a
 });
 
 describe("a lane with an end", () => {
-  test("02#8 never more jobs than wanted are asked for, and the last one drains the lane", async () => {
+  test("never more jobs than wanted are asked for, and the last one drains the lane", async () => {
     const jobs = queue();
     const ends = new Map<string, () => void>();
     const lane = new Lane<string>({

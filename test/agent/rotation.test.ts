@@ -175,7 +175,7 @@ test("trouble at the control plane is no revocation", async () => {
   await stop();
 });
 
-test("02#3 where patience has an end, the refusal ends the run with 77, not before", async () => {
+test("where patience has an end, the refusal ends the run with 77, not before", async () => {
   const { known, ended, clock } = scene({ exitWhenRefusedMs: 300_000 });
   let error: unknown;
   ended.catch((thrown: unknown) => {

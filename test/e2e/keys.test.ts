@@ -77,3 +77,45 @@ test("a rotated key file: the running job completes, the next one comes with the
   outpost.kill("SIGTERM");
   expect(await outpost.ended).toBe(0);
 });
+
+test("--once runs one job and ends with 0; a key command's key is used", async () => {
+  const key = plane.createKey("k");
+  await using outpost = start(["--once", "--slots", "2", "--key-command", `echo ${key.secret}`]);
+  const { archive } = await packTemplate(fixture("hello"));
+  const jobs = [
+    plane.importTemplate({ template: "a", archive }).job,
+    plane.importTemplate({ template: "b", archive }).job,
+  ];
+  expect(await outpost.ended).toBe(0);
+  expect(jobs.map(({ id }) => jobStatus(plane.job(id)))).toEqual(["succeeded", "pending"]);
+});
+
+test("02#11 --identity per-slot: a daemon for each slot, and each takes its own job under its name", async () => {
+  const key = plane.createKey("k");
+  await using outpost = start(["--identity", "per-slot", "--slots", "2", "--key-file", await keyFile(key.secret)]);
+  await expect
+    .poll(() => plane.daemons().map(({ daemon }) => daemon.name), { timeout: 20_000 })
+    .toEqual(expect.arrayContaining(["e2e-1", "e2e-2"]));
+  await plane.cut();
+  await expect.poll(() => plane.connections, { timeout: 20_000 }).toBe(2);
+  expect(plane.daemons()).toHaveLength(2);
+  const slow = await imported("slow", { seconds: "2" });
+  const jobs = ["one", "two"].map((name) => plane.createWorkspace({ templateId: slow, name }).job);
+  for (const { id } of jobs) expect(jobStatus(await plane.ended(id, never))).toBe("succeeded");
+  expect(new Set(jobs.map(({ id }) => plane.job(id).workerId)).size).toBe(2);
+  outpost.kill("SIGTERM");
+  expect(await outpost.ended).toBe(0);
+});
+
+test("a key file that isn't there ends the process with 64, its path and a cure", async () => {
+  await using outpost = start(["--key-file", join(scratch, "gone")]);
+  expect(await outpost.ended).toBe(64);
+  expect(outpost.text).toMatch(/OUT-KEY-SOURCE/);
+  expect(outpost.text).toContain(join(scratch, "gone"));
+});
+
+async function keyFile(secret: string): Promise<string> {
+  const path = join(scratch, "key");
+  await writeFile(path, `${secret}\n`);
+  return path;
+}

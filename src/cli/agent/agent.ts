@@ -44,7 +44,8 @@ import { makeWorkers, type Workers } from "./provisioner.ts";
 
 /** What happens in an agent, for logs, health and screens. */
 export type AgentFact =
-  | { kind: "link"; event: LinkEvent }
+  /** `lane`: the name of the connection where each slot has its own. */
+  | { kind: "link"; event: LinkEvent; lane?: string }
   | { kind: "cache-problem"; text: string }
   | { kind: "job-began"; job: JobHeader }
   | { kind: "job"; job: JobHeader; event: JobEvent };
@@ -314,7 +315,7 @@ export async function prepareAgent(
   await writeBundle(trust, bundle);
   const isolation = settings.isolation === "none" ? "none" : "process";
   const work = await WorkFolder.open(folders.work, clock);
-  const options: Omit<LinkOptions, "identity"> = {
+  const options: Omit<LinkOptions, "identity" | "onEvent"> = {
     deployment,
     connector,
     headers: parseHeaders(settings.headers, "--header"),
@@ -324,9 +325,14 @@ export async function prepareAgent(
     platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
     timing: { clock, random },
     exitWhenRefusedMs: settings.exitWhenRefused || undefined,
-    onEvent: (event) => surroundings.onFact({ kind: "link", event }),
   };
-  const lanes = new Lanes(identities.map((identity) => new Link({ ...options, identity })));
+  const lanes = new Lanes(
+    identities.map((identity) => {
+      const lane = names.length > 1 ? { lane: identity.name } : {};
+      const onEvent = (event: LinkEvent) => surroundings.onFact({ kind: "link", event, ...lane });
+      return new Link({ ...options, identity, onEvent });
+    }),
+  );
   const rotation =
     source &&
     key &&
@@ -337,7 +343,7 @@ export async function prepareAgent(
       clock,
       random,
       exitWhenRefusedMs: settings.exitWhenRefused || undefined,
-      onWarning: (message) => options.onEvent({ kind: "warning", message }),
+      onWarning: (message) => surroundings.onFact({ kind: "link", event: { kind: "warning", message } }),
     });
   const credentials = { environment: jobs, files: settings.jobFiles, command: settings.jobCommand };
   return new Agent({ name, folders, engine, isolation, credentials }, lanes, settings, surroundings, {

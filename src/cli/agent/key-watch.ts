@@ -14,7 +14,7 @@ export function keyedLink(link: Link, identityOf: (key: Secret) => Identity): Ke
     },
     ask: async (key, signal): Promise<KeyAnswer> => {
       const identity = identityOf(key);
-      const answer = await link.keyDetails(identity.credential, signal);
+      const answer = await link.keyDetails(identity, signal);
       const status = answer?.status ?? 0;
       if (answer?.details) return { kind: "known", facts: answer.details };
       if (status === 400 || status === 401) return { kind: "refused", error: link.keyRefusal(identity) };
