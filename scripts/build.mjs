@@ -1,11 +1,13 @@
 // Bundles src/main.ts into dist/: ES modules, split, so that each command loads only what it needs.
-import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
-const outdir = `${root}/dist`;
+// Built beside and put in place whole: a build that fails leaves the last one, and nobody sees half of one.
+const outdir = `${root}/dist.new`;
+const target = `${root}/dist`;
 rmSync(outdir, { recursive: true, force: true });
 
 await build({
@@ -31,3 +33,5 @@ await build({
 const main = `${outdir}/main.js`;
 writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, "utf8")}`);
 chmodSync(main, 0o755);
+rmSync(target, { recursive: true, force: true });
+renameSync(outdir, target);
