@@ -22,6 +22,8 @@ export interface LogOptions {
   environment: Readonly<Record<string, string | undefined>>;
   /** Masks what must not be seen in a whole line: the agent's own key and tokens. Lines of jobs come masked. */
   mask?: (line: string) => string;
+  /** Gets every line in our own form, masked, debug and all: for whoever asks the running agent what it has done. */
+  remember?: (line: string) => void;
 }
 
 export interface OpenLog {
@@ -33,8 +35,9 @@ export interface OpenLog {
 
 /** Opens all sinks. Throws OperatorError for a file that can't be opened. */
 export function openLog(options: LogOptions): OpenLog {
-  const { verbose, now, streams, environment, mask = (line) => line } = options;
+  const { verbose, now, streams, environment, mask = (line) => line, remember } = options;
   const wanted = debugRule(options.filters, verbose);
+  const plain = forms.outpost({ color: false });
   const sinks = options.sinks.flatMap(({ form, path }) => {
     const sink = openOrExplain(path, streams);
     if (!sink) return [];
@@ -45,8 +48,9 @@ export function openLog(options: LogOptions): OpenLog {
   return {
     log: {
       write(level, logger, message, fields = {}) {
-        if (level === "debug" && !wanted(logger, message)) return;
         const entry = { at: now(), level, logger, message, fields };
+        remember?.(mask(plain(entry)));
+        if (level === "debug" && !wanted(logger, message)) return;
         for (const { sink, render } of sinks) sink.write(mask(render(entry)));
       },
     },

@@ -176,6 +176,17 @@ describe("debug lines", () => {
   });
 });
 
+test("what is remembered is every line, debug and all, masked", () => {
+  const kept: string[] = [];
+  const { log, stderr } = open(stderrAs("json"), {
+    remember: (line) => void kept.push(line),
+    mask: (line) => line.replace("s3cr3t", "[secret]"),
+  });
+  log.write("debug", "link", "dial with s3cr3t");
+  expect(kept).toEqual(["14:02:11 debug link  dial with [secret]"]);
+  expect(stderr.lines).toEqual([]);
+});
+
 describe("a log file", () => {
   test("is set aside at 5 MB, keeping one old file and every line in order", async () => {
     const path = join(folder, "agent.log");
