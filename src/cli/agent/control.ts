@@ -29,6 +29,8 @@ export interface ViewParts {
   /** The agent's own log lines, as written. */
   log: RecentLines;
   clock: Clock;
+  /** More that must never leave the machine: a key that came from a file or a command. */
+  secrets?: () => readonly string[];
 }
 
 /** All that looks at a running agent from outside: what status, page, socket and health checks are made of. */
@@ -94,9 +96,10 @@ export class AgentView implements ControlTarget {
   }
 
   async support(): Promise<Record<string, string>> {
-    const { settings, log, agent, version } = this.parts;
+    const { settings, log, agent, version, secrets } = this.parts;
     const redactor = new Redactor({ minLength: 6 });
     redactor.add(secretsOf(settings, process.env));
+    redactor.add(secrets?.() ?? []);
     const { engine } = agent.facts;
     const versions = {
       outpost: version,
