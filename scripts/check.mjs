@@ -25,6 +25,7 @@ const steps = [
   ["dead code", command(bin("knip"), [])],
   ["generated code is current", generatedIsCurrent],
   ["conformance list is current", command(process.execPath, ["scripts/coverage-spec.mjs", "--check"])],
+  ["docs of settings are current", command(process.execPath, ["scripts/docs-settings.mjs", "--check"])],
   ["build", command(process.execPath, ["scripts/build.mjs"])],
   ["tests", command(process.execPath, ["scripts/test.mjs"])],
   ["smoke", command(process.execPath, ["scripts/smoke.mjs"])],
