@@ -1,5 +1,3 @@
-import pino from "pino";
-
 export type Level = "debug" | "info" | "warn" | "error";
 export type FieldValue = string | number | boolean | undefined | Readonly<Record<string, string>> | readonly string[];
 export type Fields = Readonly<Record<string, FieldValue>>;
@@ -19,24 +17,6 @@ export interface Entry {
 }
 
 const rank: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
-
-/** JSON, one line each: keys ts, level, msg, logger_names, fields. */
-export function jsonLog(write: (line: string) => void, least: Level): Log {
-  const out = pino(
-    {
-      level: least,
-      base: null,
-      messageKey: "msg",
-      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
-    },
-    { write: (line: string) => write(line.trimEnd()) },
-  );
-  return {
-    write: (level, logger, message, fields = {}) =>
-      out[level]({ logger_names: logger ? [logger] : [], fields }, message),
-  };
-}
 
 /** For people: time, level, who, what, fields. */
 export function humanLog(write: (line: string) => void, least: Level, now: () => number): Log {
