@@ -24,8 +24,6 @@ export interface KeySurroundings {
 
 /** A key that may be another one later. */
 export interface KeySource {
-  /** Whether `changes` can ever tell anything. */
-  readonly changing: boolean;
   /** The key as it is now, without blanks around it. Throws OperatorError OUT-KEY-SOURCE when there is none. */
   read(signal: AbortSignal): Promise<Secret>;
   /** Calls back when the source may hold another key, until the signal aborts. Whoever hears it reads. */
@@ -46,7 +44,7 @@ const commandLimits = { timeoutMs: 30_000, outputBytes: maxBytes };
 export function keySource({ key, file, command }: KeySettings, surroundings: KeySurroundings): KeySource | undefined {
   if (file) return fileSource(file, surroundings);
   if (command) return commandSource(command, surroundings);
-  if (key) return { changing: false, read: async () => new Secret(key), watch: async () => undefined };
+  if (key) return { read: async () => new Secret(key), watch: async () => undefined };
   return undefined;
 }
 
@@ -60,7 +58,6 @@ function fileSource(path: string, { clock }: KeySurroundings): KeySource {
       cause,
     });
   return {
-    changing: true,
     read: async () => {
       const text = await readStart(path).catch((error: unknown) => {
         throw unusable(messageOf(error), error);
@@ -91,7 +88,6 @@ function commandSource(command: string, { environment, clock, random }: KeySurro
       cause,
     });
   return {
-    changing: true,
     read: async (signal) => {
       const output = await runShell(command, environment, commandLimits, signal).catch((error: unknown) => {
         signal.throwIfAborted();

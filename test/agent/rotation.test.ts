@@ -24,7 +24,6 @@ function scene({ lanes = 1, exitWhenRefusedMs }: { lanes?: number; exitWhenRefus
   let hint: () => void = () => undefined;
   let network: string | undefined;
   const source: KeySource = {
-    changing: true,
     read: async () => {
       if (now === "") throw new Error("key file is empty");
       return new Secret(now);

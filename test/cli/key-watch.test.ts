@@ -27,7 +27,6 @@ async function agentWith(
   let key = first;
   let hint: () => void = () => undefined;
   const source: KeySource = {
-    changing: true,
     read: async () => new Secret(key),
     watch: async (onHint) => {
       hint = onHint;

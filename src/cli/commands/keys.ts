@@ -48,10 +48,14 @@ URL and token also come from CODER_URL and CODER_SESSION_TOKEN.`,
   command.addCommand(
     withSecret(withSettings("create", "Make a key and print it, or a manifest that holds it."))
       .argument("<name>", "name of the key")
-      .option("-t, --tag <key=value>", "tag of the jobs to take, repeatable; none: untagged jobs", collect, [])
-      .action(async (name: string, options: SecretOptions & { tag: string[] }, made: Command) => {
+      .option("-t, --tag <key=value>", "tag of the jobs to take, repeatable; none: untagged jobs", collect)
+      .action(async (name: string, options: SecretOptions & { tag?: string[] }, made: Command) => {
         checkSecret(options);
-        const key = await (await open(made, never)).create(name, Object.fromEntries(options.tag.map(pair)), never);
+        const key = await (await open(made, never)).create(
+          name,
+          Object.fromEntries((options.tag ?? []).map(pair)),
+          never,
+        );
         print(key, options);
       }),
   );
@@ -230,7 +234,7 @@ function noSuchKey(name: string, keys: readonly KeyDetails[]): OperatorError {
   });
 }
 
-function collect(text: string, before: string[]): string[] {
+function collect(text: string, before: string[] = []): string[] {
   if (text.indexOf("=") < 1) throw settingsError([{ place: "--tag", text: `"${text}" should be key=value` }]);
   return [...before, text];
 }
