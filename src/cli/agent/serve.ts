@@ -6,12 +6,13 @@ import { systemClock } from "../../kit/clock.ts";
 import { exitCode } from "../../kit/errors.ts";
 import { ReleaseStack } from "../../kit/release-stack.ts";
 import { Pulse, serveHealth } from "../../observe/health.ts";
-import { humanLog, type Log } from "../../observe/log.ts";
+import type { Log } from "../../observe/log.ts";
 import { type OpenLog, openLog, type SinkOptions } from "../../observe/log-open.ts";
 import { Registry } from "../../observe/metrics.ts";
 import { processMetrics } from "../../observe/metrics-process.ts";
 import { serveMetrics } from "../../observe/metrics-server.ts";
 import { RecentLines } from "../../observe/snapshot-lines.ts";
+import { remembering } from "../../observe/snapshot-log.ts";
 import { TraceExporter } from "../../observe/trace.ts";
 import { traceSettings } from "../../observe/trace-settings.ts";
 import { Redactor } from "../../redact/redactor.ts";
@@ -154,13 +155,6 @@ function openAgentLog(settings: StartSettings, style: "outpost" | "coder"): Open
     mask: (line) => redactor.redact(line),
   });
 }
-
-const both = (first: Log, second: Log): Log => ({
-  write: (level, logger, message, fields) => {
-    first.write(level, logger, message, fields);
-    second.write(level, logger, message, fields);
-  },
-});
 
 /** A line for each tenth: enough for a log, and for a terminal. */
 function downloadProgress(log: Log): (received: number, total: number | undefined) => void {
