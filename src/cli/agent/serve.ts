@@ -37,10 +37,7 @@ export async function serveAgent(settings: StartSettings, style: "outpost" | "co
   const clock = systemClock;
   const opened = openAgentLog(settings, style);
   const recent = new RecentLines(keptLines.lines, keptLines.chars);
-  const log = both(
-    opened.log,
-    humanLog((line) => recent.add(line), "debug", Date.now),
-  );
+  const log = remembering(opened.log, recent, Date.now);
   const listeners: Array<(fact: AgentFact) => void> = [];
   const tell = narrator(log, style, { jobLogs: settings.jobLogs, clock });
   const board = new AgentBoard(clock);
