@@ -15,24 +15,3 @@ export interface Entry {
   message: string;
   fields: Fields;
 }
-
-const rank: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
-
-/** For people: time, level, who, what, fields. */
-export function humanLog(write: (line: string) => void, least: Level, now: () => number): Log {
-  return {
-    write: (level, logger, message, fields = {}) => {
-      if (rank[level] < rank[least]) return;
-      const time = new Date(now()).toTimeString().slice(0, 8);
-      const details = Object.entries(fields).flatMap(([key, value]) =>
-        value === undefined || value === "" ? [] : [`${key}=${quote(value)}`],
-      );
-      write([time, level.padEnd(5), logger.padEnd(5), message, ...details].join(" "));
-    },
-  };
-}
-
-function quote(value: FieldValue): string {
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return /^[\w.:/@+-]*$/.test(text) ? text : JSON.stringify(text);
-}

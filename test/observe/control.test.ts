@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type ControlTarget, controlSocket, maxSocketPathBytes, serveControl } from "../../src/observe/control.ts";
 import { RecentLines } from "../../src/observe/snapshot-lines.ts";
-import { remembering } from "../../src/observe/snapshot-log.ts";
 import { sampleSnapshot } from "../support/snapshots.ts";
 
 let folder: string;
@@ -155,17 +154,4 @@ test("recent lines are bounded in lines and in characters, and a huge one is cut
   lines.add("z".repeat(10_000));
   expect(lines.last(1)[0]).toBe(`${"z".repeat(10)}…`);
   expect(lines.from(0).map(({ number }) => number)).toEqual([2, 3, 4]);
-});
-
-test("a remembering log keeps every line, debug and all, and passes it on", () => {
-  const lines = new RecentLines(10, 1_000);
-  const passed: string[] = [];
-  const log = remembering({ write: (_level, _logger, message) => void passed.push(message) }, lines, () => 0);
-  log.write("debug", "link", "acquire", { tries: 3 });
-  log.write("warn", "", "careful");
-  expect(lines.last(2)).toEqual([
-    '1970-01-01T00:00:00.000Z debug link acquire {"tries":3}',
-    "1970-01-01T00:00:00.000Z warn   careful",
-  ]);
-  expect(passed).toEqual(["acquire", "careful"]);
 });

@@ -12,7 +12,6 @@ import { Registry } from "../../observe/metrics.ts";
 import { processMetrics } from "../../observe/metrics-process.ts";
 import { serveMetrics } from "../../observe/metrics-server.ts";
 import { RecentLines } from "../../observe/snapshot-lines.ts";
-import { remembering } from "../../observe/snapshot-log.ts";
 import { TraceExporter } from "../../observe/trace.ts";
 import { traceSettings } from "../../observe/trace-settings.ts";
 import { Redactor } from "../../redact/redactor.ts";
@@ -35,9 +34,9 @@ const keptLines = { lines: 1_000, chars: 1_000_000 };
  */
 export async function serveAgent(settings: StartSettings, style: "outpost" | "coder"): Promise<void> {
   const clock = systemClock;
-  const opened = openAgentLog(settings, style);
   const recent = new RecentLines(keptLines.lines, keptLines.chars);
-  const log = remembering(opened.log, recent, Date.now);
+  const opened = openAgentLog(settings, style, recent);
+  const { log } = opened;
   const listeners: Array<(fact: AgentFact) => void> = [];
   const tell = narrator(log, style, { jobLogs: settings.jobLogs, clock });
   const board = new AgentBoard(clock);
@@ -131,7 +130,7 @@ class SignalLadder implements Disposable {
 }
 
 /** What was set; where nothing was, standard error: for people on a terminal, JSON elsewhere. */
-function openAgentLog(settings: StartSettings, style: "outpost" | "coder"): OpenLog {
+function openAgentLog(settings: StartSettings, style: "outpost" | "coder", recent: RecentLines): OpenLog {
   const { logHuman, logJson, logStackdriver, logFormat } = settings;
   const sinks: SinkOptions[] = [
     { form: style, path: logHuman },
@@ -139,7 +138,7 @@ function openAgentLog(settings: StartSettings, style: "outpost" | "coder"): Open
     { form: "stackdriver", path: logStackdriver },
   ];
   const set = sinks.filter(({ path }) => path !== "");
-  const form = ({ auto: "auto", human: "outpost", json: "json" } as const)[logFormat];
+  const form = ({ auto: "auto", human: style, json: "json" } as const)[logFormat];
   const redactor = new Redactor();
   redactor.add([settings.key, settings.psk, settings.token].filter(Boolean));
   return openLog({
@@ -150,6 +149,7 @@ function openAgentLog(settings: StartSettings, style: "outpost" | "coder"): Open
     streams: { stdout: process.stdout, stderr: process.stderr },
     environment: process.env,
     mask: (line) => redactor.redact(line),
+    remember: (line) => recent.add(line),
   });
 }
 
