@@ -180,6 +180,15 @@ describe("what jobs may see", () => {
   });
 });
 
+test("a second agent on the same state folder ends with 75 and names the first", async () => {
+  await using first = withKey();
+  await first.says(/waiting for jobs/);
+  await using second = start({ CODER_PROVISIONER_DAEMON_KEY: plane.createKey("other").secret });
+  expect(await second.ended).toBe(75);
+  expect(second.text).toMatch(/OUT-NAME-TAKEN/);
+  expect(second.text).toContain(String(first.pid));
+});
+
 describe("what the control plane refuses", () => {
   test("a wrong key ends the process with 77, a cause and a cure", async () => {
     await using outpost = start({ CODER_PROVISIONER_DAEMON_KEY: "x".repeat(43) });

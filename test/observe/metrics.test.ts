@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { AgentFact } from "../../src/cli/agent/agent.ts";
+import type { AgentFact } from "../../src/cli/agent/facts.ts";
 import type { JobHeader } from "../../src/cli/agent/job-header.ts";
 import { measure } from "../../src/cli/agent/measure.ts";
 import type { JobEvent } from "../../src/job/events.ts";

@@ -1,4 +1,4 @@
-import type { AgentFact } from "../../src/cli/agent/agent.ts";
+import type { AgentFact } from "../../src/cli/agent/facts.ts";
 import { type JobHeader, jobHeader } from "../../src/cli/agent/job-header.ts";
 import type { AcquiredJob } from "../../src/gen/provisionerd_pb.ts";
 import type { JobResult } from "../../src/job/events.ts";

@@ -3,7 +3,7 @@ import { flavorNames } from "../../engine/version.ts";
 import type { Log } from "../../observe/log.ts";
 import { terminalOf } from "../terminal.ts";
 import { version } from "../version.ts";
-import type { AgentFacts } from "./agent.ts";
+import type { AgentFacts } from "./facts.ts";
 
 /** What an operator wants to see first: who we are, what we run, what jobs see, how to stop. */
 export function sayStart(log: Log, settings: StartSettings, facts: AgentFacts): void {

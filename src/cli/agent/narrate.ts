@@ -2,7 +2,7 @@ import { LogLevel } from "../../gen/provisioner_pb.ts";
 import type { JobEvent } from "../../job/events.ts";
 import { type Clock, systemClock } from "../../kit/clock.ts";
 import type { Level, Log } from "../../observe/log.ts";
-import type { AgentFact } from "./agent.ts";
+import type { AgentFact } from "./facts.ts";
 import type { JobHeader } from "./job-header.ts";
 import { coderVoice } from "./narrate-coder.ts";
 import { LinkStory } from "./narrate-link.ts";

@@ -16,12 +16,14 @@ import { TraceExporter } from "../../observe/trace.ts";
 import { traceSettings } from "../../observe/trace-settings.ts";
 import { Redactor } from "../../redact/redactor.ts";
 import { version } from "../version.ts";
-import { type Agent, type AgentFact, prepareAgent } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 import { sayStart } from "./banner.ts";
 import { AgentView } from "./control.ts";
+import type { AgentFact } from "./facts.ts";
 import { measure } from "./measure.ts";
 import { narrator } from "./narrate.ts";
 import type { LifeFact } from "./narrate-voice.ts";
+import { prepareAgent } from "./prepare.ts";
 import { AgentBoard } from "./snapshot.ts";
 import { tracer } from "./trace.ts";
 

@@ -22,7 +22,7 @@ import { cacheLayout } from "../../terraform/provider-cache/layout.ts";
 import { listPackages, packagePath } from "../../terraform/provider-cache/package-tree.ts";
 import { readRecord } from "../../terraform/provider-cache/record.ts";
 import { defaultStoreLimits } from "../../terraform/provider-cache/trim.ts";
-import type { AgentFact, AgentFacts } from "./agent.ts";
+import type { AgentFact, AgentFacts } from "./facts.ts";
 import type { JobHeader } from "./job-header.ts";
 
 /** One job's log as it is kept for `outpost logs`; with 64 slots and the ended ones below, 20 MB in all. */

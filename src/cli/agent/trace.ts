@@ -1,7 +1,7 @@
 import type { JobEvent, JobResult } from "../../job/events.ts";
 import type { Clock } from "../../kit/clock.ts";
 import type { Span } from "../../observe/trace-otlp.ts";
-import type { AgentFact } from "./agent.ts";
+import type { AgentFact } from "./facts.ts";
 import type { JobHeader } from "./job-header.ts";
 
 export interface TraceOptions {

@@ -10,8 +10,10 @@ import { raceSignal } from "../../kit/signals.ts";
 import type { StepTime } from "../../local/events.ts";
 import type { AgentClock } from "../../local/life.ts";
 import { type Plane, startPlane } from "../../plane/plane.ts";
-import { type Agent, type AgentFact, prepareAgent } from "../agent/agent.ts";
+import type { Agent } from "../agent/agent.ts";
+import type { AgentFact } from "../agent/facts.ts";
 import { readLeftState } from "../agent/left-state.ts";
+import { prepareAgent } from "../agent/prepare.ts";
 import { version } from "../version.ts";
 
 export interface LocalOptions {
