@@ -32,11 +32,13 @@ test("a support file holds settings, status, versions and log lines, and none of
     for (const secret of Object.values(planted)) viewed.log.add(`link  again ${secret}`);
     const out = join(viewed.scratch, "support.tar.gz");
     const said = await output(supportCommand(), "--out", out, "--state-dir", viewed.stateFolder);
-    expect(said).toContain("settings.json, status.json, versions.json, log.txt");
+    expect(said).toContain("settings.json, status.json, versions.json, log.txt, metrics.txt, doctor.json");
     expect(statSync(out).mode & 0o777).toBe(0o600);
     execFileSync("tar", ["-xzf", out, "-C", viewed.scratch]);
     const read = (name: string) => readFileSync(join(viewed.scratch, "outpost-support", name), "utf8");
-    const all = ["settings.json", "status.json", "versions.json", "log.txt"].map(read).join("\n");
+    const all = ["settings.json", "status.json", "versions.json", "log.txt", "metrics.txt", "doctor.json"]
+      .map(read)
+      .join("\n");
     expect(all).not.toMatch(/planted/);
     expect(all).not.toContain(key);
     const settings = JSON.parse(read("settings.json"));

@@ -55,7 +55,16 @@ export class ViewedAgent implements AsyncDisposable {
       },
       new AbortController().signal,
     );
-    const view = new AgentView({ agent, board, settings, version: "1.2.3", log, clock: systemClock });
+    const view = new AgentView({
+      agent,
+      board,
+      settings,
+      version: "1.2.3",
+      log,
+      clock: systemClock,
+      metrics: () => `# ${environment["OUTPOST_HEADER"] ?? ""}\n`,
+      doctor: async () => JSON.stringify({ said: environment["OUTPOST_HEADER"] ?? "" }),
+    });
     const socket = await view.serve();
     const running = agent.run();
     return new ViewedAgent(scratch, plane, view, log, async () => {

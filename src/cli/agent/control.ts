@@ -4,6 +4,7 @@ import { type StartSettings, startSettings } from "../../config/start-settings.t
 import { ourVersion, versionText } from "../../contract/versions.ts";
 import { flavorNames } from "../../engine/version.ts";
 import type { Clock } from "../../kit/clock.ts";
+import { messageOf } from "../../kit/errors.ts";
 import { type ControlTarget, controlSocket, serveControl } from "../../observe/control.ts";
 import type { HealthCheck } from "../../observe/health.ts";
 import type { Snapshot } from "../../observe/snapshot.ts";
@@ -31,6 +32,10 @@ export interface ViewParts {
   clock: Clock;
   /** More that must never leave the machine: a key that came from a file or a command. */
   secrets?: () => readonly string[];
+  /** Text of the metrics, whether or not they are served. */
+  metrics?: () => string;
+  /** What \`outpost doctor\` says here and now, as JSON. */
+  doctor?: () => Promise<string>;
 }
 
 /** All that looks at a running agent from outside: what status, page, socket and health checks are made of. */
@@ -96,7 +101,7 @@ export class AgentView implements ControlTarget {
   }
 
   async support(): Promise<Record<string, string>> {
-    const { settings, log, agent, version, secrets } = this.parts;
+    const { settings, log, agent, version, secrets, metrics, doctor } = this.parts;
     const redactor = new Redactor({ minLength: 6 });
     redactor.add(secretsOf(settings, process.env));
     redactor.add(secrets?.() ?? []);
@@ -115,6 +120,8 @@ export class AgentView implements ControlTarget {
       "status.json": text(this.snapshot()),
       "versions.json": text(versions),
       "log.txt": redactor.redact(`${log.last(supportLines).join("\n")}\n`),
+      ...(metrics ? { "metrics.txt": redactor.redact(metrics()) } : {}),
+      ...(doctor ? { "doctor.json": redactor.redact(`${await doctor().catch(messageOf)}\n`) } : {}),
     };
   }
 }

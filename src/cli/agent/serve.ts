@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { nextPhase } from "../../agent/lane.ts";
 import { logPattern } from "../../config/checks.ts";
 import type { StartSettings } from "../../config/start-settings.ts";
@@ -15,6 +16,7 @@ import { RecentLines } from "../../observe/snapshot-lines.ts";
 import { TraceExporter } from "../../observe/trace.ts";
 import { traceSettings } from "../../observe/trace-settings.ts";
 import { Redactor } from "../../redact/redactor.ts";
+import { reportJson } from "../doctor/report.ts";
 import { version } from "../version.ts";
 import type { Agent } from "./agent.ts";
 import { sayStart } from "./banner.ts";
@@ -46,12 +48,17 @@ export async function serveAgent(settings: StartSettings, style: "outpost" | "co
 
   await using stack = new ReleaseStack();
   stack.add(() => opened.close());
-  const metrics = settings.prometheusEnable ? new Registry() : undefined;
-  if (metrics) {
-    processMetrics(metrics);
-    listeners.push(
-      measure(metrics, { clock, slots: settings.slots, personalLabels: false, logLinesDropped: () => opened.dropped }),
-    );
+  const metrics = new Registry();
+  processMetrics(metrics);
+  listeners.push(
+    measure(metrics, {
+      clock,
+      slots: settings.slots,
+      personalLabels: settings.metricsPersonalLabels,
+      logLinesDropped: () => opened.dropped,
+    }),
+  );
+  if (settings.prometheusEnable) {
     const server = await serveMetrics(settings.prometheusAddress, metrics);
     stack.use(server);
     tell({ kind: "serving", what: "metrics", address: server.address });
@@ -88,7 +95,16 @@ export async function serveAgent(settings: StartSettings, style: "outpost" | "co
   tell({ kind: "starting", name: agent.facts.name.name, credential, tags: settings.tags });
   if (style === "outpost") sayStart(log, settings, agent.facts);
 
-  const view = new AgentView({ agent, board, settings, version, log: recent, clock });
+  const view = new AgentView({
+    agent,
+    board,
+    settings,
+    version,
+    log: recent,
+    clock,
+    metrics: () => metrics.text(),
+    doctor: () => doctorReport(settings),
+  });
   stack.use(await view.serve());
   if (settings.health !== "off") {
     const more = { checks: () => view.checks(), page: view.page };
@@ -100,6 +116,20 @@ export async function serveAgent(settings: StartSettings, style: "outpost" | "co
   const clean = agent.lane.phase !== "killed";
   if (!clean) process.exitCode = exitCode.failed;
   tell({ kind: "ended", clean, workFolder: agent.facts.folders.work });
+}
+
+/** What `outpost doctor` would say with this agent's settings. */
+async function doctorReport(start: StartSettings): Promise<string> {
+  const { examine } = await import("../doctor/doctor.ts");
+  const surroundings = {
+    environment: process.env,
+    clock: systemClock,
+    random: Math.random,
+    version,
+    hostName: hostname(),
+  };
+  const checks = await examine({ start, pre: false, connect: false }, surroundings, () => undefined);
+  return reportJson(version, start.url, checks);
 }
 
 /** From the first instant: a signal that comes while the engine is downloaded must not be lost. */

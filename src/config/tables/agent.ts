@@ -122,4 +122,9 @@ export const agentSettings = {
     check: (value) => (isAddress(value) ? undefined : "must be HOST:PORT, such as 127.0.0.1:2112"),
     help: "where metrics are served",
   }),
+  metricsPersonalLabels: toggle({
+    env: ["OUTPOST_METRICS_PERSONAL_LABELS"],
+    flag: "metrics-personal-labels",
+    help: "name owners and workspaces in metrics; without it these labels are empty",
+  }),
 } as const;
