@@ -32,7 +32,7 @@ export function makeWorkers({ isolation, main, cwd, clock }: WorkersOptions): Wo
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
-  const command = { program: process.execPath, args: [...process.execArgv, main, "worker"], cwd };
+  const command = { program: process.execPath, args: [main, "worker"], cwd };
   const pool = new WarmPool((signal) => startWorker(command, clock, signal), true);
   return {
     warm: () => pool.warm(),
