@@ -183,7 +183,7 @@ const next = [
   "",
   "Next",
   "  npx outpost run ./my-template                your own template, whole life, here",
-  "  npx outpost plane                            a control plane to play with",
+  "  npx outpost doctor --url https://coder.example.com     what would stand in the way",
   "  npx outpost start --help                     connect a real organization",
 ];
 
