@@ -97,10 +97,18 @@ interface SecretOptions {
   namespace?: string;
 }
 
+const examples: Record<string, string> = {
+  create: "outpost keys create build --org eu --tag region=eu > key",
+  list: "outpost keys list --org eu",
+  rotate: "outpost keys rotate build --org eu > key",
+  delete: "outpost keys delete build --org eu",
+};
+
 const withSettings = (name: string, description: string) =>
   addSettings(new Command(name).description(description), keysSettings)
     .allowUnknownOption(false)
-    .allowExcessArguments(false);
+    .allowExcessArguments(false)
+    .addHelpText("after", `\nExample:\n  ${examples[name]}`);
 
 const withSecret = (command: Command) =>
   command
