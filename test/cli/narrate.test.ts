@@ -172,7 +172,7 @@ describe("our own lines", () => {
     expect(told().map(({ level, msg }) => `${level} ${msg}`)).toEqual([
       "INFO connected in 0.2 s, waiting for jobs",
       "WARN connection lost: connection reset; jobs go on, their logs are held; retrying",
-      "WARN connect: ECONNREFUSED; retrying",
+      "WARN connect: ECONNREFUSED; retrying; outpost doctor tells what is in the way",
       "WARN connect: ECONNREFUSED, for 1 m now (7 tries); retrying",
       "WARN connect: ECONNREFUSED, for 2 m now (13 tries); retrying",
       "INFO back after 2 m 10 s (13 tries), nothing lost; waiting for jobs",
@@ -191,7 +191,7 @@ describe("our own lines", () => {
   test("debug has every try", () => {
     const { link, messages } = telling({ verbose: true });
     for (let index = 0; index < 3; index++) link(dialFailed());
-    const words = "connect: ECONNREFUSED; retrying";
+    const words = "connect: ECONNREFUSED; retrying; outpost doctor tells what is in the way";
     expect(messages()).toEqual([`WARN ${words}`, `DEBUG ${words}`, `DEBUG ${words}`]);
   });
 

@@ -83,7 +83,13 @@ function link(event: LinkEvent, news: LinkNews): Line[] {
       return line("warn", `connection lost: ${why}${times}; jobs go on, their logs are held; retrying`);
     }
     case "dial-failed":
-      return line("warn", `connect: ${event.why}${still}; retrying`, { delay_ms: Math.round(event.delayMs) });
+      return line(
+        "warn",
+        `connect: ${event.why}${still}; retrying${still ? "" : "; outpost doctor tells what is in the way"}`,
+        {
+          delay_ms: Math.round(event.delayMs),
+        },
+      );
     case "refused": {
       const { message, code, reason, cure } = event.error;
       const words = `${message} [${code}]${still}; not ready, retrying slowly`;
