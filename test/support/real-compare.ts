@@ -121,10 +121,15 @@ function plain(value: JsonValue): JsonValue {
   return Object.fromEntries(fields);
 }
 
-/** A field of bytes that hold a JSON document; undefined for anything else that has such a name. */
+/**
+ * A field of bytes that hold a JSON document; undefined for anything else that has such a name. A state's serial is left
+ * out: it counts how often Terraform wrote the state, and resources that end together share a write.
+ */
 function documentOf(field: JsonValue): JsonValue | undefined {
   const text = typeof field === "string" ? Buffer.from(field, "base64").toString() : "";
-  return text.startsWith("{") ? (JSON.parse(text) as JsonValue) : undefined;
+  if (!text.startsWith("{")) return undefined;
+  const { serial: _, ...document } = JSON.parse(text) as JsonObject;
+  return document;
 }
 
 const byText = (a: JsonValue, b: JsonValue): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
